@@ -1,0 +1,70 @@
+"""The contract between a fold (what to do with records) and the lane (how it happens exactly once).
+
+The lane hands a fold the records of one inbox partition in their order, and carries out what the fold returns in one
+Kafka transaction.  It knows nothing else of any fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+
+class InboxRecord(Protocol):
+    """One record of the inbox, as the log has it."""
+
+    @property
+    def offset(self) -> int:
+        """The record's place in its partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """When the broker appended it, in milliseconds since the epoch."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The lead id, or None."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The record in wire format, or None."""
+
+
+class Output(NamedTuple):
+    """A record to publish, or mail to another partition of an inbox."""
+
+    topic: str
+    """Logical name, without the deployment's prefix."""
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class Sealed(NamedTuple):
+    """What one batch changes and says; it becomes visible as a whole or not at all."""
+
+    changes: dict[bytes, bytes | None]
+    """The new state under each key that changed; None removes it."""
+    outputs: list[Output]
+
+
+class PartitionFold(Protocol):
+    """A fold over one partition, with an open batch."""
+
+    def apply(self, records: Sequence[InboxRecord]) -> int:
+        """Fold records into the open batch, in order.
+
+        Returns how many were consumed.  Fewer than given: the next one stays unread and the partition pauses, for the
+        reason that `ready` tells.  An exception ends the process: the batch never happened.
+        """
+
+    def seal(self) -> Sealed:
+        """Close the open batch and open the next; the recovered states dict is up to date when this returns."""
+
+    def ready(self) -> str | None:
+        """Why this partition is paused, in words with the remedy, or None."""
+
+
+FoldFactory = Callable[[int, dict[bytes, bytes]], PartitionFold]
+"""(partition, its states as recovered) -> the fold that owns and updates that dict from now on."""
