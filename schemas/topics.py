@@ -1,0 +1,130 @@
+"""The topic table: every topic there is, what it holds, and how long.
+
+Names here are logical.  On a broker each carries the deployment's prefix: see `physical`.  The table as people read it
+is docs/topics.md, which a test keeps true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic's contract."""
+
+    name: str
+    """Logical name, without the deployment's prefix."""
+    key: str
+    """What the record's key is, in words."""
+    partitions: Literal["P"] | int
+    """P = as many as the deployment has (HANDRAISE_PARTITIONS), so that keys lie in the same partition of each."""
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int | None
+    """How long records are kept, in milliseconds; None where compaction keeps the last one of each key."""
+    records: tuple[str, ...]
+    """Names of the records in it; empty where the value is the workers' own business."""
+    public: bool
+    """Whether anybody may build on it."""
+    about: str
+    config: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Further topic settings, by Kafka's names."""
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(
+        name="lead.events",
+        key="lead id",
+        partitions="P",
+        cleanup="delete",
+        retention_ms=30 * _DAY_MS,
+        records=("Engagement", "Tick"),
+        public=False,
+        about="Inbox of the lead fold: whatever can change a lead, in one order.",
+        # The fold and the latency figures rely on the broker's clock, not on that of many producers.
+        config=MappingProxyType({"message.timestamp.type": "LogAppendTime"}),
+    ),
+    Topic(
+        name="lead.state",
+        key="lead id",
+        partitions="P",
+        cleanup="compact",
+        retention_ms=None,
+        records=("LeadState",),
+        public=True,
+        about="The present state of each lead; no value under a key means that the lead is gone.",
+    ),
+    Topic(
+        name="lead.transitions",
+        key="lead id",
+        partitions="P",
+        cleanup="delete",
+        retention_ms=90 * _DAY_MS,
+        records=("LeadTransition",),
+        public=True,
+        about="Each change of a lead's stage or heat, and its cause.",
+    ),
+    Topic(
+        name="lead.alerts",
+        key="lead id",
+        partitions="P",
+        cleanup="delete",
+        retention_ms=30 * _DAY_MS,
+        records=("LeadAlert",),
+        public=True,
+        about="Facts worth a person's attention, with reasons.",
+    ),
+    Topic(
+        name="engagement.quarantine",
+        key="lead id",
+        partitions="P",
+        cleanup="delete",
+        retention_ms=30 * _DAY_MS,
+        records=("Quarantined",),
+        public=True,
+        about="Events kept out of scoring, with verdict and reasons.",
+    ),
+    Topic(
+        name="engagement.rejected",
+        key="source",
+        partitions="P",
+        cleanup="delete",
+        retention_ms=90 * _DAY_MS,
+        records=("Rejected",),
+        public=False,
+        about="Dead letter: what could not be read, with the reason, bytes unchanged.",
+    ),
+    Topic(
+        name="leads.changelog",
+        key="lead id, or the cursor's",
+        partitions="P",
+        cleanup="compact",
+        retention_ms=None,
+        records=(),
+        public=False,
+        about="The lead workers' memory: the state of each lead and the position in the inbox it stands for.",
+        # A restart reads it whole.  The cleaner leaves the active segment alone and waits for half of the log to be
+        # dirty by default, which makes that several times longer.
+        config=MappingProxyType({"segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}),
+    ),
+)
+
+_BY_NAME = {each.name: each for each in TOPICS}
+
+
+def topic(name: str) -> Topic:
+    """Return the topic of that logical name; KeyError, with the known names, if there is none."""
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise KeyError(f"no topic {name!r} in schemas/topics.py; known: {', '.join(_BY_NAME)}")
+    return found
+
+
+def physical(name: str, prefix: str) -> str:
+    """Return the name on the broker of the topic with that logical name, under the deployment's prefix."""
+    return prefix + topic(name).name
