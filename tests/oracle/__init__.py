@@ -1,0 +1,1 @@
+"""What the right results are, computed naively."""

@@ -1,0 +1,221 @@
+"""The meaning of scores, of hot and of stages, computed the dumbest clear way: the oracle of the laws and of chaos.
+
+It follows docs/scoring.md sentence by sentence, keeps every event for ever, recomputes everything from scratch with
+plain floats and shares no code with the core; it even reads the rule files by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DAY_S = 86_400
+HORIZON_S = 35 * DAY_S
+PER_RECORD = 500
+"""At most so many coolings and expiries fire in one record."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as the rules see it; `at_s` is whole seconds."""
+
+    event_id: bytes
+    at_s: int
+    kind: str
+    asset: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    email: str | None = None
+    verdict: str = "human"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One match of a rule by an event: a row of the ledger, and the points that limits and clearing leave of it."""
+
+    rule: dict[str, Any]
+    event: Event
+    late: bool
+    limited: float = 0.0
+
+    def decayed(self, at_s: int) -> float:
+        """What is left of the points at `at_s`."""
+        if not self.limited:
+            return 0.0
+        half_life_s = float(self.rule["half_life_days"] * DAY_S)
+        return self.limited * float(2.0 ** (-(at_s - self.event.at_s) / half_life_s))
+
+
+class Model:
+    """The two rule files, as TOML gives them."""
+
+    def __init__(self, model: str, alerts: str) -> None:
+        self.model = tomllib.loads(model)
+        self.hot = tomllib.loads(alerts)["hot_lead"]
+        self.rules: list[dict[str, Any]] = self.model["rule"]
+        self.groups: dict[str, dict[str, Any]] = self.model["groups"]
+        self.gap_s: int = self.model["session_gap_minutes"] * 60
+        self.idle_s: int = self.model["anonymous_idle_days"] * DAY_S
+
+    def level(self, millipoints: int) -> int:
+        """1 (best) to 4."""
+        bounds: list[int] = self.model["levels"]
+        return 1 + sum(millipoints < bound * 1000 for bound in bounds)
+
+
+def day(at_s: int) -> int:
+    """The UTC day's number."""
+    return at_s // DAY_S
+
+
+def week(at_s: int) -> int:
+    """The number of the UTC week that begins on Monday."""
+    return (at_s // DAY_S + 3) // 7
+
+
+def line(newest_s: int) -> int:
+    """Monday, 00:00 UTC, of the week that lies 35 days behind: older points are folded."""
+    return (week(newest_s - HORIZON_S) * 7 - 3) * DAY_S
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether the whole text fits the pattern; `*` is any run of characters, case does not matter."""
+    parts = [re.escape(part) for part in pattern.split("*")]
+    return re.fullmatch(".*".join(parts), text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def holds(condition: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+    """Whether one condition of `where` holds."""
+    value = properties.get(condition["property"])
+    if "at_least" in condition:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value >= condition["at_least"]
+    return isinstance(value, str) and value.lower() == condition["equals"].lower()
+
+
+def matches_by_itself(rule: Mapping[str, Any], event: Event) -> bool:
+    """Whether a rule that looks at no visit matches the event."""
+    return (
+        event.kind in rule.get("kinds", ())
+        and ("asset" not in rule or any(fits(pattern, event.asset) for pattern in rule["asset"]))
+        and not any(fits(pattern, event.asset) for pattern in rule.get("asset_not", ()))
+        and all(holds(condition, event.properties) for condition in rule.get("where", ()))
+    )
+
+
+def visits(model: Model, events: Iterable[Event]) -> list[list[Event]]:
+    """Page views in runs without a gap of a session's length."""
+    runs: list[list[Event]] = []
+    for event in sorted((event for event in events if event.kind == "page_view"), key=lambda event: event.at_s):
+        if runs and event.at_s - runs[-1][-1].at_s < model.gap_s:
+            runs[-1].append(event)
+        else:
+            runs.append([event])
+    return runs
+
+
+def matches(model: Model, events: list[Event], late: list[Event]) -> list[Entry]:
+    """Every match of every rule; late events belong to no visit."""
+    runs = visits(model, events)
+    found = []
+    for rule in model.rules:
+        if "session_page" in rule:
+            nth = rule["session_page"]
+            found += [Entry(rule, run[nth - 1], late=False) for run in runs if len(run) >= nth]
+        elif "return_within_days" in rule:
+            within_s = rule["return_within_days"] * DAY_S
+            pairs = itertools.pairwise(runs)
+            found += [Entry(rule, b[0], late=False) for a, b in pairs if b[0].at_s - a[-1].at_s <= within_s]
+        else:
+            found += [Entry(rule, event, late=False) for event in events if matches_by_itself(rule, event)]
+            found += [Entry(rule, event, late=True) for event in late if matches_by_itself(rule, event)]
+    return found
+
+
+def period(limit: Mapping[str, Any], event: Event) -> object:
+    """Matches with an equal period share the room of the limit."""
+    return {"day": day(event.at_s), "week": week(event.at_s), "ever": None, "asset": event.asset}[limit["per"]]
+
+
+def is_cleared(entry: Entry, found: list[Entry]) -> bool:
+    """Whether the entry's group was cleared at its time or later."""
+    group, at_s = entry.rule["group"], entry.event.at_s
+    return any(it.rule.get("clears") and it.rule["group"] == group and at_s <= it.event.at_s for it in found)
+
+
+def ledger(model: Model, events: list[Event], late: list[Event]) -> list[Entry]:
+    """All matches with the points that limits and clearing leave of them, in order of time."""
+    used: dict[object, int] = defaultdict(int)
+    rows = []
+    found = sorted(matches(model, events, late), key=lambda entry: entry.event.at_s)
+    for entry in found:
+        limits = [] if entry.late else entry.rule.get("limits", [])
+        rooms = [(entry.rule["code"], n, period(limit, entry.event)) for n, limit in enumerate(limits)]
+        counts = all(used[room] < limit["count"] for room, limit in zip(rooms, limits, strict=True))
+        for room in rooms if counts else ():
+            used[room] += 1
+        points = entry.rule.get("points", 0) if counts and not is_cleared(entry, found) else 0
+        rows.append(Entry(entry.rule, entry.event, entry.late, float(points)))
+    return rows
+
+
+def score(model: Model, rows: list[Entry], at_s: int) -> float:
+    """The behaviour score at `at_s`, in points, not rounded."""
+    sums: dict[str, float] = defaultdict(float)
+    for row in rows:
+        sums[row.rule["group"]] += row.decayed(at_s)
+    total = sum(min(float(model.groups[group]["cap"]), value) for group, value in sums.items())
+    return min(float(model.model["cap"]), max(0.0, total))
+
+
+def millipoints(points: float) -> int:
+    """Rounded once, at the end."""
+    return int(points * 1000 + 0.5)
+
+
+def reasons(rows: list[Entry], at_s: int) -> list[tuple[str, float]]:
+    """Rules by their sum of decayed points, the largest first, ties by code; only those above zero, in points."""
+    sums: dict[int, float] = defaultdict(float)
+    names = {row.rule["code"]: row.rule["id"] for row in rows}
+    for row in rows:
+        sums[row.rule["code"]] += row.decayed(at_s)
+    ranked = sorted((-round(value, 9), code) for code, value in sums.items() if value > 0)
+    return [(names[code], -value) for value, code in ranked]
+
+
+@dataclass
+class Lead:
+    """What is known of a lead: all of its accepted events, and what was said about it."""
+
+    lead_id: str
+    events: list[Event] = field(default_factory=list)
+    late: list[Event] = field(default_factory=list)
+    as_of_s: int = 0
+    hot: bool = False
+    hot_since_s: int | None = None
+    stage: str = "visitor"
+    last_alert_s: int | None = None
+    rows: list[Entry] = field(default_factory=list)
+    """The ledger after the last event; only an event changes it."""
+
+    def newest_s(self) -> int:
+        """The time of the newest event."""
+        return max(event.at_s for event in self.events)
+
+    def has(self, event_id: bytes) -> bool:
+        """Whether the lead already has an event of that id."""
+        return any(event.event_id == event_id for event in self.events + self.late)
+
+    def accept(self, model: Model, event: Event, now_s: int) -> None:
+        """Take one more event and recompute the ledger from nothing."""
+        is_late = bool(self.events) and event.at_s < line(self.newest_s())
+        (self.late if is_late else self.events).append(event)
+        self.as_of_s = max(event.at_s, now_s, self.as_of_s)
+        self.rows = ledger(model, self.events, self.late)
+
+    def millipoints(self, model: Model, at_s: int) -> int:
+        """The score at `at_s`."""
+        return millipoints(score(model, self.rows, at_s))

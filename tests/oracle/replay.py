@@ -1,0 +1,176 @@
+"""What a partition's records should lead to: transitions, alerts, quarantine and final states, told naively."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from schemas.codec import decode
+from schemas.records import Engagement, Tick
+from tests.oracle.naive import DAY_S, PER_RECORD, Event, Lead, Model, reasons
+
+FUTURE_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of the inbox; the timestamp is the broker's, in milliseconds."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """A transition that has to be published; `at_s` is seconds, the cause None for a tick."""
+
+    offset: int
+    lead_id: str
+    aspect: str
+    before: str
+    after: str
+    at_s: int
+    millipoints: int
+    cause: str | None
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A hot_lead alert that has to be published; `ranked` are all rules above zero, in points, strongest first."""
+
+    offset: int
+    lead_id: str
+    at_s: int
+    millipoints: int
+    level: int
+    ranked: tuple[tuple[str, float], ...]
+    cause: str
+
+
+@dataclass
+class Told:
+    """All that one partition's records lead to."""
+
+    changes: list[Change] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+    quarantined: list[tuple[int, str, str]] = field(default_factory=list)
+    """(offset, lead id, verdict)"""
+    from_the_future: list[int] = field(default_factory=list)
+    expired: list[tuple[int, str]] = field(default_factory=list)
+    leads: dict[str, Lead] = field(default_factory=dict)
+    now_s: int = 0
+
+
+class Partition:
+    """One partition's records, told one after the other."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.told = Told()
+        self._due: dict[str, tuple[int, str, str]] = {}
+
+    def tell(self, records: Iterable[Record]) -> Told:
+        """Take records in order and return all that was told so far."""
+        for record in records:
+            assert record.value is not None, "the oracle knows well-formed records only"
+            body = decode(record.value)
+            if isinstance(body, Tick):
+                self._tick(body.at // 1000)
+                self._fire(record.offset)
+            elif isinstance(body, Engagement):
+                assert record.key is not None, "the oracle knows well-formed records only"
+                self._fire(record.offset)
+                self._engagement(record, record.key.decode(), body)
+        return self.told
+
+    def _tick(self, at_s: int) -> None:
+        """Move now, and find all that has come due by it."""
+        told = self.told
+        told.now_s = max(told.now_s, at_s)
+        for lead in told.leads.values():
+            if lead.hot and self._below(lead, max(told.now_s, lead.as_of_s)):
+                due_s = self._first_below(lead)
+                self._due.setdefault(f"cool {lead.lead_id}", (due_s, lead.lead_id, "cool"))
+            expiry_s = lead.as_of_s + self.model.idle_s
+            if lead.lead_id.startswith("a_") and told.now_s >= expiry_s:
+                self._due.setdefault(f"expire {lead.lead_id}", (expiry_s, lead.lead_id, "expire"))
+
+    def _below(self, lead: Lead, at_s: int) -> bool:
+        cool_below: int = self.model.hot["cool_below"]
+        return lead.millipoints(self.model, at_s) < cool_below * 1000
+
+    def _first_below(self, lead: Lead) -> int:
+        """The first second at which a hot lead's score is too low, if it only falls from its `as_of` to now."""
+        low, high = lead.as_of_s, max(self.told.now_s, lead.as_of_s)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._below(lead, middle) else (middle + 1, high)
+        return low
+
+    def _fire(self, offset: int) -> None:
+        """Carry out what is due: the first 500 by time and id."""
+        told = self.told
+        for due in sorted(self._due.values())[:PER_RECORD]:
+            _, lead_id, what = due
+            del self._due[f"{what} {lead_id}"]
+            lead = told.leads[lead_id]
+            if what == "expire":
+                self._due.pop(f"cool {lead_id}", None)
+                del told.leads[lead_id]
+                told.expired.append((offset, lead_id))
+                continue
+            at_s = max(told.now_s, lead.as_of_s)
+            lead.hot, lead.hot_since_s = False, None
+            points = lead.millipoints(self.model, at_s)
+            told.changes.append(Change(offset, lead_id, "heat", "hot", "cold", at_s, points, None))
+
+    def _engagement(self, record: Record, lead_id: str, body: Engagement) -> None:
+        told = self.told
+        if body.verdict != "human":
+            told.quarantined.append((record.offset, lead_id, body.verdict))
+            return
+        if body.occurred_at - record.timestamp > FUTURE_MS:
+            told.from_the_future.append(record.offset)
+            return
+        lead = told.leads.get(lead_id) or Lead(lead_id)
+        if lead.has(body.event_id):
+            told.quarantined.append((record.offset, lead_id, "duplicate"))
+            return
+        told.leads[lead_id] = lead
+        event = Event(
+            body.event_id, body.occurred_at // 1000, body.kind, body.asset, json.loads(body.properties), body.email
+        )
+        lead.accept(self.model, event, told.now_s)
+        points = lead.millipoints(self.model, lead.as_of_s)
+        self._judge_heat(record.offset, lead, event, points)
+        self._judge_stage(record.offset, lead, event, points)
+
+    def _judge_heat(self, offset: int, lead: Lead, event: Event, points: int) -> None:
+        if lead.hot or points < self.model.hot["hot_at"] * 1000:
+            return
+        at_s, cause = lead.as_of_s, event.event_id.hex()
+        lead.hot, lead.hot_since_s = True, at_s
+        self.told.changes.append(Change(offset, lead.lead_id, "heat", "cold", "hot", at_s, points, cause))
+        cooldown_s = self.model.hot["cooldown_days"] * DAY_S
+        if lead.last_alert_s is None or at_s - lead.last_alert_s >= cooldown_s:
+            lead.last_alert_s = at_s
+            ranked = tuple(reasons(lead.rows, at_s))
+            self.told.alarms.append(Alarm(offset, lead.lead_id, at_s, points, self.model.level(points), ranked, cause))
+
+    def _judge_stage(self, offset: int, lead: Lead, event: Event, points: int) -> None:
+        stages = self.model.model["stages"]
+        mailed = lead.lead_id.startswith("e_") or any(event.email is not None for event in lead.events + lead.late)
+        answerable = mailed or lead.lead_id.startswith("u_")
+        if lead.stage == "visitor" and (answerable or event.kind in stages["inquiry_kinds"]):
+            self._step(offset, lead, event, points, "inquiry")
+        if lead.stage == "inquiry" and mailed and points >= stages["mql_at"] * 1000:
+            self._step(offset, lead, event, points, "mql")
+
+    def _step(self, offset: int, lead: Lead, event: Event, points: int, after: str) -> None:
+        cause = event.event_id.hex()
+        change = Change(offset, lead.lead_id, "stage", lead.stage, after, lead.as_of_s, points, cause)
+        self.told.changes.append(change)
+        lead.stage = after
