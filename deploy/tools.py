@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import invalidate_caches
+from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.problem import Problem
@@ -80,7 +82,13 @@ NODE = Tool(
     _which("npm"),
     {"apt": ("npm",), "dnf": ("npm",), "brew": ("node",)},
 )
-ALL = (JAVA, MAVEN, REDIS, CHROMIUM, NODE)
+VENV = Tool(
+    "ensurepip",
+    "Python's venv module makes the virtual environment",
+    lambda: "ensurepip" if find_spec("ensurepip") else None,
+    {"apt": ("python3-venv",), "dnf": ("python3",), "brew": ("python3",)},
+)
+ALL = (VENV, JAVA, MAVEN, REDIS, CHROMIUM, NODE)
 
 
 def missing(tools: Iterable[Tool]) -> list[Tool]:
@@ -101,13 +109,19 @@ def docker() -> bool:
     return True
 
 
+def may_install() -> bool:
+    """Whether installing is ours to do: as root, where apt is."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
 def require(tools: Iterable[Tool], say: Callable[[str], None] = print) -> None:
     """Make the tools be there: root on a Debian-like system installs them, others are told the one command."""
     wanted = missing(tools)
     if not wanted:
         return
-    if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
+    if may_install():
         _apt_install(wanted, say)
+        invalidate_caches()  # Python remembers which of its own modules were not there
         wanted = missing(wanted)
     if wanted:
         raise Problem(
