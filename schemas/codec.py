@@ -9,10 +9,27 @@ from typing import Any
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from schemas.records import RECORDS, Record
-from schemas.wire import BY_PREFIX, LOCK, PREFIX_SIZE, Undecodable, Version, prefix, read_schema, unknown_prefix
+from schemas.fast import engagement_encoder, lead_state_encoder, tick_encoder
+from schemas.head import engagement_head, tick_at
+from schemas.records import RECORDS, Engagement, Record, Tick
+from schemas.wire import (
+    BY_PREFIX,
+    LOCK,
+    PREFIX_SIZE,
+    Undecodable,
+    Version,
+    bad_utf8,
+    prefix,
+    read_schema,
+    trailing,
+    truncated,
+    unknown_prefix,
+)
 
-__all__ = ["Undecodable", "decode", "encode"]
+__all__ = ["Undecodable", "decode", "encode", "fastavro_encoder"]
+
+Encoder = Callable[[Any], bytes]
+Decoder = Callable[[bytes], Record]
 
 
 def encode(record: Record) -> bytes:
@@ -44,7 +61,14 @@ def _plain(schema: Any) -> Any:
     return schema
 
 
-def _encoder(version: Version) -> Callable[[Any], bytes]:
+def _encoder(version: Version) -> Encoder:
+    by_fastavro = fastavro_encoder(version)
+    by_hand = _BY_HAND.get(version.record)
+    return by_hand(prefix(version.id), by_fastavro) if by_hand else by_fastavro
+
+
+def fastavro_encoder(version: Version) -> Encoder:
+    """Return an encoder of the records of that schema version, the slow and certain way."""
     schema = parse_schema(_plain(read_schema(version)))
     head = prefix(version.id)
 
@@ -57,41 +81,52 @@ def _encoder(version: Version) -> Callable[[Any], bytes]:
     return encode_with_fastavro
 
 
-def _decoder(writer: Version, reader: Version) -> Callable[[bytes], Record]:
+def _decoder(writer: Version, reader: Version) -> Decoder:
     cls = RECORDS[writer.record]
     written = parse_schema(_plain(read_schema(writer)))
     wanted = None if writer == reader else parse_schema(_plain(read_schema(reader)))
+    # fastavro takes a union's branch -1 for the last and wraps numbers of more than 64 bits.  What the fold refuses
+    # is a record for nobody.
+    check = engagement_head if cls is Engagement else None
 
     def decode_with_fastavro(value: bytes) -> Record:
+        if check:
+            check(value)
         body = BytesIO(value)
         body.seek(PREFIX_SIZE)
         try:
-            fields = schemaless_reader(body, written, wanted)
-            record = msgspec.convert(fields, cls)
+            record = msgspec.convert(schemaless_reader(body, written, wanted), cls)
         except Exception as error:
             # fastavro raises whatever its parts raise on bytes that are no record (EOFError, IndexError, ValueError,
-            # OverflowError, MemoryError, ...), and the list grows with its versions.  Our schemas do not recurse and
-            # have no items of size zero, so what it reads and allocates is bounded by the length of the value.
+            # OverflowError, ...), and the list changes with its versions.  Our schemas do not recurse and have no
+            # items of size zero, so what it reads and allocates is bounded by the length of the value.
             raise _broken(error, value) from error
         if body.tell() != len(value):
-            end = body.tell()
-            raise Undecodable("trailing_bytes", f"{len(value) - end} bytes follow the record, from byte {end}")
+            raise trailing(value, body.tell())
         return record
 
     return decode_with_fastavro
 
 
+def _decode_tick(value: bytes) -> Tick:
+    return Tick(tick_at(value))
+
+
 def _broken(error: Exception, value: bytes) -> Undecodable:
     if isinstance(error, UnicodeDecodeError):
-        return Undecodable("bad_utf8", f"a text is not UTF-8: {error.reason} at its byte {error.start}")
+        return bad_utf8(error)
     if isinstance(error, (EOFError, IndexError)):
-        return Undecodable("truncated", f"the record ends in the middle of a field, after {len(value)} bytes")
+        return truncated(value)
     return Undecodable("malformed", f"{type(error).__name__} while reading the record: {error}")
 
 
-_ENCODERS: dict[type, Callable[[Any], bytes]] = {
-    RECORDS[name]: _encoder(versions[-1]) for name, versions in LOCK.items()
+_BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
+    "Engagement": engagement_encoder,
+    "LeadState": lead_state_encoder,
+    "Tick": tick_encoder,
 }
-_DECODERS: dict[bytes, Callable[[bytes], Record]] = {
-    each: _decoder(version, LOCK[version.record][-1]) for each, version in BY_PREFIX.items()
+_ENCODERS: dict[type, Encoder] = {RECORDS[name]: _encoder(versions[-1]) for name, versions in LOCK.items()}
+_DECODERS: dict[bytes, Decoder] = {
+    each: _decode_tick if version.record == "Tick" else _decoder(version, LOCK[version.record][-1])
+    for each, version in BY_PREFIX.items()
 }

@@ -7,7 +7,9 @@ or order.
 
 from __future__ import annotations
 
-from schemas.wire import BY_PREFIX, PREFIX_SIZE, Undecodable, unknown_prefix
+import struct
+
+from schemas.wire import BY_PREFIX, PREFIX_SIZE, Undecodable, bad_utf8, trailing, truncated, unknown_prefix
 
 HOT_PREFIX = ("event_id", "occurred_at", "kind", "asset", "title", "verdict", "email")
 """The fields of `Engagement` that `engagement_head` returns."""
@@ -17,8 +19,14 @@ Head = tuple[bytes, int, str, str, str, str, str | None]
 _NAMES: dict[bytes, str] = {each: version.record for each, version in BY_PREFIX.items()}
 _ENGAGEMENTS = frozenset(each for each, name in _NAMES.items() if name == "Engagement")
 _TICKS = frozenset(each for each, name in _NAMES.items() if name == "Tick")
+_ID_END = PREFIX_SIZE + 8
 _LONG_BYTES = 10
-_TIME = PREFIX_SIZE + 8
+_NULL, _VALUE = 0, 1
+# Wire prefix, event id, a time of six bytes, and the length of the kind.
+_START = struct.Struct(f"{PREFIX_SIZE}s8s7B").unpack_from
+_LENGTHS = 20
+# The bits that no length below 64 has: it is one byte, and even because it is not negative.
+_NOT_SHORT = 0b1000_0001
 
 
 def record_name(value: bytes) -> str | None:
@@ -31,114 +39,92 @@ def engagement_head(value: bytes) -> Head:
 
     What stands behind them is not looked at.  Raises Undecodable, and nothing else, whatever the bytes are.
     """
-    if value[:5] not in _ENGAGEMENTS:
-        raise _not_a("Engagement", value)
+    # The common shape, without calls: a time between July 1970 and September 2039 takes six bytes, and every text is
+    # shorter than 64 bytes.  Whatever is not of that shape, or breaks on the way, is read again field by field.
     try:
-        # The time takes six bytes from July 1970 to September 2039; any other goes the slow way.
-        a, b, c, d, e, f = value[13:19]
-        if a & b & c & d & e > 127 and f < 128:
-            low = (a & 127) | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21
-            occurred_at = low >> 1 | ((e & 127) | f << 7) << 27
+        magic, event_id, a, b, c, d, e, f, n = _START(value)
+        asset_at = _LENGTHS + (n >> 1)
+        m = value[asset_at]
+        title_at = asset_at + 1 + (m >> 1)
+        o = value[title_at]
+        verdict_at = title_at + 1 + (o >> 1)
+        p = value[verdict_at]
+        email_at = verdict_at + 1 + (p >> 1)
+        branch = value[email_at]
+        if magic in _ENGAGEMENTS and a & b & c & d & e > 127 and f < 128 and not (n | m | o | p) & _NOT_SHORT:
+            low = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21) >> 1
+            time = low | (e & 127 | f << 7) << 27
             if a & 1:
-                occurred_at = ~occurred_at
-            at = 19
-        else:
-            occurred_at, at = _long(value, 13)
-
-        # A length below 64 is one even byte.  A slice that runs over the end is short, and the next index fails.
-        n = value[at]
-        if n & 129:
-            n, at = _length(value, at)
-            end = at + n
-        else:
-            at += 1
-            end = at + (n >> 1)
-        kind = value[at:end].decode()
-
-        n = value[end]
-        if n & 129:
-            n, at = _length(value, end)
-            end = at + n
-        else:
-            at = end + 1
-            end = at + (n >> 1)
-        asset = value[at:end].decode()
-
-        n = value[end]
-        if n & 129:
-            n, at = _length(value, end)
-            end = at + n
-        else:
-            at = end + 1
-            end = at + (n >> 1)
-        title = value[at:end].decode()
-
-        n = value[end]
-        if n & 129:
-            n, at = _length(value, end)
-            end = at + n
-        else:
-            at = end + 1
-            end = at + (n >> 1)
-        verdict = value[at:end].decode()
-
-        branch = value[end]
-        if branch == 0:
-            return value[5:13], occurred_at, kind, asset, title, verdict, None
-        return value[5:13], occurred_at, kind, asset, title, verdict, _email(value, end)
-    except (IndexError, ValueError) as error:
-        raise _broken(error, value) from error
+                time = ~time
+            kind = value[20:asset_at].decode()
+            asset = value[asset_at + 1 : title_at].decode()
+            title = value[title_at + 1 : verdict_at].decode()
+            verdict = value[verdict_at + 1 : email_at].decode()
+            if branch == 0:
+                return event_id, time, kind, asset, title, verdict, None
+            n = value[email_at + 1]
+            end = email_at + 2 + (n >> 1)
+            if branch == 2 and not n & _NOT_SHORT and end <= len(value):
+                return event_id, time, kind, asset, title, verdict, value[email_at + 2 : end].decode()
+    except (struct.error, IndexError, UnicodeDecodeError):
+        pass
+    return _field_by_field(value)
 
 
 def tick_at(value: bytes) -> int:
     """Return the time of a tick (ms); raises Undecodable, and nothing else, whatever the bytes are."""
-    if value[:5] not in _TICKS:
+    if value[:PREFIX_SIZE] not in _TICKS:
         raise _not_a("Tick", value)
-    try:
-        at, end = _long(value, PREFIX_SIZE)
-    except IndexError as error:
-        raise _broken(error, value) from error
+    at, end = _long(value, PREFIX_SIZE)
     if end != len(value):
-        raise Undecodable("trailing_bytes", f"{len(value) - end} bytes follow the record, from byte {end}")
+        raise trailing(value, end)
     return at
 
 
-def _email(value: bytes, at: int) -> str | None:
+def _field_by_field(value: bytes) -> Head:
+    """Read the same fields whatever their lengths, and say what is wrong with them."""
+    if value[:PREFIX_SIZE] not in _ENGAGEMENTS:
+        raise _not_a("Engagement", value)
+    time, at = _long(value, _ID_END)
+    kind, at = _text(value, at)
+    asset, at = _text(value, at)
+    title, at = _text(value, at)
+    verdict, at = _text(value, at)
     branch, at = _long(value, at)
-    if branch == 0:
-        return None
-    if branch != 1:
-        raise Undecodable("malformed", f"union branch {branch} of email: it has branches 0 and 1")
-    n, at = _length(value, at)
-    end = at + n
+    email = None
+    if branch == _VALUE:
+        email, at = _text(value, at)
+    elif branch != _NULL:
+        raise Undecodable("malformed", f"union branch {branch} of email: it has the branches 0 and 1")
+    return value[PREFIX_SIZE:_ID_END], time, kind, asset, title, verdict, email
+
+
+def _text(value: bytes, at: int) -> tuple[str, int]:
+    """Read a text; return it and the position behind it."""
+    length, start = _long(value, at)
+    if length < 0:
+        raise Undecodable("malformed", f"negative length {length} at byte {at}")
+    end = start + length
     if end > len(value):
-        raise IndexError
-    return value[at:end].decode()
+        raise truncated(value)
+    try:
+        return value[start:end].decode(), end
+    except UnicodeDecodeError as error:
+        raise bad_utf8(error) from error
 
 
-def _length(value: bytes, at: int) -> tuple[int, int]:
-    n, end = _long(value, at)
-    if n < 0:
-        raise Undecodable("malformed", f"negative length {n} at byte {at}")
-    return n, end
-
-
-def _long(value: bytes, at: int) -> tuple[int, int]:
-    """Read a zigzag varint of at most 64 bits; return it and the position behind it.  IndexError at the end."""
-    start = at
-    raw = shift = 0
-    while True:
-        byte = value[at]
-        at += 1
-        raw |= (byte & 127) << shift
+def _long(value: bytes, start: int) -> tuple[int, int]:
+    """Read a zigzag varint of at most 64 bits; return it and the position behind it."""
+    raw = 0
+    for at, byte in enumerate(value[start : start + _LONG_BYTES]):
+        raw |= (byte & 127) << 7 * at
         if byte < 128:
-            break
-        shift += 7
-        if at - start == _LONG_BYTES:
-            raise Undecodable("malformed", f"varint of more than {_LONG_BYTES} bytes at byte {start}")
-    if raw >> 64:
-        raise Undecodable("malformed", f"varint of more than 64 bits at byte {start}")
-    return (raw >> 1) ^ -(raw & 1), at
+            if raw >> 64:
+                raise Undecodable("malformed", f"varint of more than 64 bits at byte {start}")
+            return (raw >> 1) ^ -(raw & 1), start + at + 1
+    if len(value) < start + _LONG_BYTES:
+        raise truncated(value)
+    raise Undecodable("malformed", f"varint of more than {_LONG_BYTES} bytes at byte {start}")
 
 
 def _not_a(wanted: str, value: bytes) -> Undecodable:
@@ -146,9 +132,3 @@ def _not_a(wanted: str, value: bytes) -> Undecodable:
     if name is None:
         return unknown_prefix(value)
     return Undecodable("wrong_record", f"the record is a {name}, not a {wanted}")
-
-
-def _broken(error: Exception, value: bytes) -> Undecodable:
-    if isinstance(error, UnicodeDecodeError):
-        return Undecodable("bad_utf8", f"a text is not UTF-8: {error.reason} at its byte {error.start}")
-    return Undecodable("truncated", f"the record ends in the middle of a field, after {len(value)} bytes")

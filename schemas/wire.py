@@ -75,3 +75,18 @@ def unknown_prefix(value: bytes) -> Undecodable:
         return Undecodable("bad_magic", f"the first byte is {value[0]:#04x}; in Confluent's wire format it is 0x00")
     schema_id = int.from_bytes(value[1:PREFIX_SIZE], "big")
     return Undecodable("unknown_schema", f"schema id {schema_id} is not in schemas/registry.lock.json of this release")
+
+
+def trailing(value: bytes, end: int) -> Undecodable:
+    """Say that the record ends before the bytes do."""
+    return Undecodable("trailing_bytes", f"{len(value) - end} bytes follow the record, from byte {end}")
+
+
+def truncated(value: bytes) -> Undecodable:
+    """Say that the bytes end before the record does."""
+    return Undecodable("truncated", f"the record ends in the middle of a field, after {len(value)} bytes")
+
+
+def bad_utf8(error: UnicodeDecodeError) -> Undecodable:
+    """Say that a text is no text."""
+    return Undecodable("bad_utf8", f"a text is not UTF-8: {error.reason} at its byte {error.start}")
