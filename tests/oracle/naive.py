@@ -117,10 +117,16 @@ def visits(model: Model, events: Iterable[Event]) -> list[list[Event]]:
     return runs
 
 
-def matches(model: Model, events: list[Event], late: list[Event]) -> list[Entry]:
-    """Every match of every rule; late events belong to no visit."""
+def matches_alone(model: Model, event: Event, *, late: bool) -> list[Entry]:
+    """The event's matches of all rules that look at no visit."""
+    rules = (rule for rule in model.rules if "session_page" not in rule and "return_within_days" not in rule)
+    return [Entry(rule, event, late) for rule in rules if matches_by_itself(rule, event)]
+
+
+def matches_in_visits(model: Model, events: list[Event]) -> list[Entry]:
+    """The matches of the rules that look at visits; late events belong to no visit."""
     runs = visits(model, events)
-    found = []
+    found: list[Entry] = []
     for rule in model.rules:
         if "session_page" in rule:
             nth = rule["session_page"]
@@ -129,9 +135,6 @@ def matches(model: Model, events: list[Event], late: list[Event]) -> list[Entry]
             within_s = rule["return_within_days"] * DAY_S
             pairs = itertools.pairwise(runs)
             found += [Entry(rule, b[0], late=False) for a, b in pairs if b[0].at_s - a[-1].at_s <= within_s]
-        else:
-            found += [Entry(rule, event, late=False) for event in events if matches_by_itself(rule, event)]
-            found += [Entry(rule, event, late=True) for event in late if matches_by_itself(rule, event)]
     return found
 
 
@@ -140,24 +143,19 @@ def period(limit: Mapping[str, Any], event: Event) -> object:
     return {"day": day(event.at_s), "week": week(event.at_s), "ever": None, "asset": event.asset}[limit["per"]]
 
 
-def is_cleared(entry: Entry, found: list[Entry]) -> bool:
-    """Whether the entry's group was cleared at its time or later."""
-    group, at_s = entry.rule["group"], entry.event.at_s
-    return any(it.rule.get("clears") and it.rule["group"] == group and at_s <= it.event.at_s for it in found)
-
-
-def ledger(model: Model, events: list[Event], late: list[Event]) -> list[Entry]:
+def ledger(found: list[Entry]) -> list[Entry]:
     """All matches with the points that limits and clearing leave of them, in order of time."""
     used: dict[object, int] = defaultdict(int)
+    clears = [(entry.rule["group"], entry.event.at_s) for entry in found if entry.rule.get("clears")]
     rows = []
-    found = sorted(matches(model, events, late), key=lambda entry: entry.event.at_s)
-    for entry in found:
+    for entry in sorted(found, key=lambda entry: entry.event.at_s):
         limits = [] if entry.late else entry.rule.get("limits", [])
         rooms = [(entry.rule["code"], n, period(limit, entry.event)) for n, limit in enumerate(limits)]
         counts = all(used[room] < limit["count"] for room, limit in zip(rooms, limits, strict=True))
         for room in rooms if counts else ():
             used[room] += 1
-        points = entry.rule.get("points", 0) if counts and not is_cleared(entry, found) else 0
+        cleared = any(group == entry.rule["group"] and entry.event.at_s <= at_s for group, at_s in clears)
+        points = entry.rule.get("points", 0) if counts and not cleared else 0
         rows.append(Entry(entry.rule, entry.event, entry.late, float(points)))
     return rows
 
@@ -198,6 +196,8 @@ class Lead:
     hot_since_s: int | None = None
     stage: str = "visitor"
     last_alert_s: int | None = None
+    alone: list[Entry] = field(default_factory=list)
+    """The matches that need no look at other events; so they are found once."""
     rows: list[Entry] = field(default_factory=list)
     """The ledger after the last event; only an event changes it."""
 
@@ -214,7 +214,8 @@ class Lead:
         is_late = bool(self.events) and event.at_s < line(self.newest_s())
         (self.late if is_late else self.events).append(event)
         self.as_of_s = max(event.at_s, now_s, self.as_of_s)
-        self.rows = ledger(model, self.events, self.late)
+        self.alone += matches_alone(model, event, late=is_late)
+        self.rows = ledger(self.alone + matches_in_visits(model, self.events))
 
     def millipoints(self, model: Model, at_s: int) -> int:
         """The score at `at_s`."""
