@@ -35,7 +35,9 @@ def parse(file: str, text: str, type: type[T]) -> T:
         place = _TOML_PLACE.search(str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         what = _TOML_PLACE.sub("", str(error)).strip()
-        raise RuleError(file, line, "", f"not valid TOML: {what}", "mend the syntax; see toml.io for the format") from None
+        raise RuleError(
+            file, line, "", f"not valid TOML: {what}", "mend the syntax; see toml.io for the format"
+        ) from None
     try:
         return msgspec.convert(data, type, strict=True)
     except msgspec.ValidationError as error:
@@ -54,7 +56,9 @@ def _located(file: str, text: str, error: str) -> RuleError:
         return fail(file, text, f"{path}.{unknown[1]}", message, f"remove `{unknown[1]}` or correct its spelling")
     if missing := _MISSING.search(message):
         line = line_of(text, path)
-        return RuleError(file, line, f"{path}.{missing[1]}".removeprefix("$."), message, f"add `{missing[1]} = …` there")
+        return RuleError(
+            file, line, f"{path}.{missing[1]}".removeprefix("$."), message, f"add `{missing[1]} = …` there"
+        )
     return fail(file, text, path, message, "give the field a value of that type and range")
 
 

@@ -1,4 +1,4 @@
-"""The rules by which leads are judged: read from TOML, checked, and compiled for speed.  Frozen; states hold no rules."""
+"""The rules by which leads are judged: read from TOML, checked, compiled for speed.  Frozen; states hold no rules."""
 
 from __future__ import annotations
 
@@ -127,6 +127,8 @@ class Rule:
     """The mark of a match that counts, in a lead's state."""
     cut: str
     """The mark of a match that a limit cut."""
+    on_visits: bool
+    """True if it looks at visits, so that its matches are derived from page views."""
     period_limits: tuple[tuple[int, int], ...]
     """(count, period in days: 1 or 7)."""
     once: Literal["", "ever", "asset"]
@@ -148,8 +150,6 @@ class Rules:
     by_code: dict[int, Rule]
     page_rules: tuple[tuple[int, Rule], ...]
     return_rules: tuple[tuple[int, Rule], ...]
-    channels: dict[int, tuple[int, int]]
-    """channel → (group, half-life in seconds)."""
     group_names: dict[int, str]
     caps: dict[int, int]
     """group → cap in milli-points."""
@@ -194,6 +194,21 @@ def channel_of(group: int, half_life_days: int) -> int:
     return group << 9 | half_life_days
 
 
+def group_of(channel: int) -> int:
+    """The group's code."""
+    return channel >> 9
+
+
+def half_life_of(channel: int) -> int:
+    """The half-life in seconds."""
+    return (channel & 511) * DAY_S
+
+
+def has_key(mark: str) -> bool:
+    """True if a once-only key goes with this mark (so that states can be read under any rules)."""
+    return bool(ord(mark) & 2)
+
+
 def load(files: Mapping[str, str]) -> Rules:
     """Check and compile rules from the texts of model.toml and alerts.toml, by file name.
 
@@ -225,7 +240,6 @@ def load(files: Mapping[str, str]) -> Rules:
         return_rules=tuple(
             (entry.return_within_days * DAY_S, rule) for entry, rule in compiled if entry.return_within_days
         ),
-        channels={rule.channel: (rule.group, rule.half_life_s) for rule in rules},
         group_names={group.code: name for name, group in model.groups.items()},
         caps=caps,
         cap=model.cap * 1_000,
@@ -248,6 +262,7 @@ def load(files: Mapping[str, str]) -> Rules:
 
 def _compile(entry: RuleEntry, group: int) -> Rule:
     days = {"day": 1, "week": 7}
+    once = next((limit.per for limit in entry.limits if limit.per in ("ever", "asset")), "")
     return Rule(
         code=entry.code,
         id=entry.id,
@@ -255,10 +270,11 @@ def _compile(entry: RuleEntry, group: int) -> Rule:
         half_life_s=entry.half_life_days * DAY_S,
         group=group,
         channel=channel_of(group, entry.half_life_days),
-        counted=chr(2 * entry.code),
-        cut=chr(2 * entry.code + 1),
+        counted=chr(4 * entry.code + 2 * bool(once)),
+        cut=chr(4 * entry.code + 2 * bool(once) + 1),
+        on_visits=not entry.kinds,
         period_limits=tuple((limit.count, days[limit.per]) for limit in entry.limits if limit.per in days),
-        once=next((limit.per for limit in entry.limits if limit.per in ("ever", "asset")), ""),  # type: ignore[arg-type]
+        once=once,  # type: ignore[arg-type]
         clears=entry.clears,
         reason=entry.reason,
         keeps_title="{title}" in entry.reason,

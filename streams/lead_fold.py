@@ -1,0 +1,310 @@
+"""The lead fold: engagements and ticks in; states, transitions, alerts and filtered events out.
+
+Guarantee: what a partition publishes is a function of its inbox records, their order, and the rules; how records
+were cut into batches decides only how often `lead.state` is published.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.codec import Undecodable, decode
+from schemas.head import engagement_head, record_name, tick_at
+from schemas.keys import partition_of
+from schemas.records import Engagement, Rejected
+from streams import state
+from streams.agenda import Agenda
+from streams.fold import InboxRecord, Output, Sealed
+from streams.ledger import add, holds, new_lead, rebuild
+from streams.lifecycle import INQUIRY, MQL, STAGES, next_stage
+from streams.poison import PoisonGauge
+from streams.publish import Publisher
+from streams.rules import DAY_S, Rule, Rules
+from streams.score import behaviour, earliest_below
+from streams.state import Known, Lead, Moved
+
+INBOX = "lead.events"
+CLOCK = b"\x00clock"
+"""The key under which a partition remembers the largest tick it has seen."""
+MOST_DUE = 500
+"""Due items that one record fires."""
+MOST_KNOWN = 8
+MOST_TITLE = 60
+_DAY_MS = DAY_S * 1_000
+_KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
+_KIND_NAMES = {"u": "user", "e": "email", "a": "anonymous"}
+
+
+class LeadFold:
+    """The lead fold over one partition; implements streams.fold.PartitionFold."""
+
+    def __init__(
+        self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
+    ) -> None:
+        self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
+        self._gauge = PoisonGauge(accept_poison)
+        self._paused: str | None = None
+        self._open: dict[bytes, Lead | Moved | None] = {}
+        self._touched: dict[bytes, int] = {}
+        self._publisher = Publisher(partition, rules)
+        self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
+        self._agenda = Agenda(self._due_of)
+        for key, value in states.items():
+            if key != CLOCK and isinstance(lead := state.decode(value), Lead) and lead.wake:
+                self._agenda.add(lead.wake, key)
+
+    # -- the contract with the lane
+
+    def apply(self, records: Sequence[InboxRecord]) -> int:
+        """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
+        for index, record in enumerate(records):
+            self._publisher.at(record.offset)
+            try:
+                self._apply(record)
+            except Undecodable as error:
+                if not self._reject(record, error.code, error.reason):
+                    return index
+            else:
+                self._gauge.good()
+        return len(records)
+
+    def seal(self) -> Sealed:
+        """Close the open batch: states encoded, `lead.state` published once for each lead that changed."""
+        changes: dict[bytes, bytes | None] = {}
+        states, opened, publisher = self._states, self._open, self._publisher
+        for key, offset in self._touched.items():
+            lead = opened[key]
+            if isinstance(lead, Lead):
+                changes[key] = states[key] = state.encode(lead)
+                publisher.state(key, lead, offset)
+            else:
+                changes[key] = None
+                states.pop(key, None)
+                publisher.gone(key, self._now, offset)
+        if self._now != self._sealed_now:
+            changes[CLOCK] = states[CLOCK] = self._now.to_bytes(8, "big")
+            self._sealed_now = self._now
+        opened.clear()
+        self._touched.clear()
+        return Sealed(changes, publisher.take())
+
+    def ready(self) -> str | None:
+        """Why the partition is paused, or None."""
+        return self._paused
+
+    # -- one record
+
+    def _apply(self, record: InboxRecord) -> None:
+        value = record.value or b""
+        name = record_name(value)
+        if name == "Engagement":
+            if self._agenda.next_due <= self._now:
+                self._fire(record.offset)
+            self._engagement(record, value)
+        elif name == "Tick":
+            at_ms = tick_at(value)
+            if at_ms > record.timestamp + _DAY_MS:
+                raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
+            self._now = max(self._now, at_ms // 1_000)
+            if self._agenda.next_due <= self._now:
+                self._fire(record.offset)
+        else:
+            raise Undecodable(
+                "not_an_inbox_record" if name else "undecodable",
+                f"{INBOX} takes Engagement and Tick; this is {name or 'none of the known records'}",
+            )
+
+    def _engagement(self, record: InboxRecord, value: bytes) -> None:
+        event_id, occurred_at, kind, asset, title, verdict, email = engagement_head(value)
+        if not 0 <= occurred_at <= record.timestamp + _DAY_MS:
+            raise Undecodable(
+                "from_the_future" if occurred_at > 0 else "before_1970",
+                f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
+            )
+        key, offset = record.key or b"", record.offset
+        lead = self._lead(key)
+        if isinstance(lead, Moved):
+            return self._forward(lead.to.encode(), value)
+        if lead is None:
+            if not _KEY.fullmatch(key):
+                raise Undecodable("bad_key", f"the key {key[:40]!r} is no lead id")
+            if partition_of(key, self._partitions) != self._partition:
+                return self._forward(key, value)
+        if verdict != "human":
+            reasons = _tail(value).verdict_reasons
+            return self._publisher.quarantine(key, value, event_id, verdict, reasons, occurred_at)
+        if lead is not None and holds(lead.ids, event_id):
+            reasons = ("the lead already has this event",)
+            return self._publisher.quarantine(key, value, event_id, "duplicate", reasons, occurred_at)
+
+        rules, at = self._rules, occurred_at // 1_000
+        matched = rules.matching(kind, asset)
+        for rule in matched:
+            if rule.conditions:
+                matched = _fitting(matched, value)
+                break
+        if lead is None:
+            as_of = max(at, self._now)
+            known = _first_known(key, value, at)
+            lead = self._open[key] = new_lead(at, as_of, rules)
+            lead.known = [known]
+        else:
+            as_of = lead.as_of = max(at, self._now, lead.as_of)
+            if at > lead.last_seen:
+                lead.last_seen = at
+            elif at < lead.first_seen:
+                lead.first_seen = at
+        lead.events += 1
+        fell = add(lead, at, event_id, kind == "page_view", matched, asset, rules)
+        for rule in matched:
+            if rule.keeps_title:
+                lead.titles[rule.code] = (title or asset)[:MOST_TITLE]
+        if email is not None:
+            _learn_email(lead, email, at)
+        self._touched[key] = offset
+        self._judge(key, lead, kind, event_id, as_of, fell)
+        return None
+
+    def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int, fell: bool) -> None:
+        """Stage and heat after an accepted event, and when a tick is to look next."""
+        if lead.stage < MQL or not lead.hot_since:
+            rules = self._rules
+            score = behaviour(lead, rules, as_of)
+            if lead.stage < MQL:
+                self._advance(key, lead, kind, event_id, score)
+            if not lead.hot_since and score >= rules.hot_at:
+                lead.hot_since, fell = as_of, True
+                publisher = self._publisher
+                publisher.heat(key, lead, as_of, score, event_id.hex())
+                if not lead.alerted_at or as_of - lead.alerted_at >= rules.cooldown_s:
+                    lead.alerted_at = as_of
+                    publisher.hot_lead(key, lead, score, event_id.hex())
+        if lead.hot_since:
+            if fell or not lead.wake:
+                self._wake(key, lead, earliest_below(lead, self._rules, self._rules.cool_below, as_of))
+        elif not lead.wake and key.startswith(b"a_"):
+            self._wake(key, lead, as_of + self._rules.anonymous_idle_s)
+
+    def _advance(self, key: bytes, lead: Lead, kind: str, event_id: bytes, score: int) -> None:
+        rules = self._rules
+        has_email = any(known.kind == "email" for known in lead.known)
+        has_asked = has_email or key.startswith(b"u_") or kind in rules.inquiry_kinds
+        while (to := next_stage(lead.stage, has_asked, has_email and score >= rules.mql_at)) is not None:
+            if to == INQUIRY:
+                cause = "can be answered" if has_email or key.startswith(b"u_") else f"asked for something: {kind}"
+            else:
+                cause = f"score {score / 1_000:.1f} reached {rules.mql_at // 1_000} with an e-mail address known"
+            before, lead.stage, lead.stage_since = STAGES[lead.stage], to, lead.as_of
+            self._publisher.stage(key, lead, before, cause, score, event_id.hex())
+
+    # -- what is due
+
+    def _fire(self, offset: int) -> None:
+        for _ in range(MOST_DUE):
+            key = self._agenda.pop(self._now)
+            if key is None:
+                return
+            lead = self._lead(key)
+            if isinstance(lead, Lead):
+                self._touched[key] = offset
+                self._due(key, lead)
+
+    def _due(self, key: bytes, lead: Lead) -> None:
+        now, rules = self._now, self._rules
+        if lead.model != rules.number:
+            rebuild(lead, rules)
+        if lead.hot_since:
+            score = behaviour(lead, rules, max(now, lead.as_of))
+            if score >= rules.cool_below:
+                return self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, max(now, lead.as_of)))
+            lead.hot_since, lead.as_of = 0, max(now, lead.as_of)
+            self._publisher.heat(key, lead, lead.as_of, score, None)
+        if not key.startswith(b"a_"):
+            lead.wake = 0
+        elif (idle_at := lead.as_of + rules.anonymous_idle_s) > now:
+            self._wake(key, lead, idle_at)
+        else:
+            self._open[key] = None
+        return None
+
+    def _wake(self, key: bytes, lead: Lead, due: int) -> None:
+        lead.wake = due
+        self._agenda.add(due, key)
+
+    def _due_of(self, key: bytes) -> int:
+        lead = self._lead(key)
+        return lead.wake if isinstance(lead, Lead) else 0
+
+    # -- helpers
+
+    def _lead(self, key: bytes) -> Lead | Moved | None:
+        """The state under a key, decoded once a batch."""
+        try:
+            return self._open[key]
+        except KeyError:
+            value = self._states.get(key)
+            if value is None:
+                return None
+            lead = self._open[key] = state.decode(value)
+            return lead
+
+    def _forward(self, key: bytes, value: bytes) -> None:
+        self._publisher.mail(Output(INBOX, partition_of(key, self._partitions), key, value, []))
+
+    def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
+        """Dead-letter a record; False if it is part of a flood and must stay unread."""
+        if not self._gauge.poison():
+            self._paused = (
+                f"too many records that cannot be read: {code}, {reason}\n"
+                f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
+                "  remedy: mend what writes them; to reject them and go on: handraise worker leads --accept-poison N"
+            )
+            return False
+        where = f"{INBOX}, partition {self._partition}, offset {record.offset}"
+        remedy = "mend the producer, and send it again"
+        self._publisher.reject(
+            Rejected(
+                source=INBOX,
+                code=code,
+                reason=f"{reason}; where: {where}; remedy: {remedy}",
+                at=record.timestamp,
+                record=record.value or b"",
+                key=record.key,
+                topic=INBOX,
+                partition=self._partition,
+                offset=record.offset,
+            )
+        )
+        return True
+
+
+def _tail(value: bytes) -> Engagement:
+    record = decode(value)
+    assert isinstance(record, Engagement)  # noqa: S101 -- the prefix said so
+    return record
+
+
+def _fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
+    """The rules whose conditions hold for the event's properties."""
+    try:
+        properties: Any = msgspec.json.decode(_tail(value).properties)
+    except msgspec.DecodeError:
+        properties = None
+    if not isinstance(properties, Mapping):
+        properties = {}
+    return tuple(rule for rule in matched if all(condition.holds(properties) for condition in rule.conditions))
+
+
+def _first_known(key: bytes, value: bytes, at: int) -> Known:
+    event, kind = _tail(value), key[:1].decode()
+    identifier = {"u": event.user_id, "e": event.email, "a": event.anonymous_id}[kind]
+    return Known(_KIND_NAMES[kind], identifier or "", at)
+
+
+def _learn_email(lead: Lead, email: str, at: int) -> None:
+    if len(lead.known) < MOST_KNOWN and all(known.value != email or known.kind != "email" for known in lead.known):
+        lead.known.append(Known("email", email, at))

@@ -1,0 +1,176 @@
+"""What the lead fold publishes: records in wire format with CloudEvents headers whose ids are derived, never drawn.
+
+An id is (fold, partition, offset, n): the n-th record that one inbox record caused.  States are published once a batch,
+so theirs has the lead's id in place of n.  (CloudEvents 1.0, Kafka protocol binding, binary mode.)
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from schemas.codec import encode
+from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined, Rejected
+from streams.fold import Output
+from streams.lifecycle import STAGES
+from streams.reasons import top_reasons
+from streams.rules import DAY_S, Rules
+from streams.score import behaviour
+from streams.state import Lead
+
+Headers = list[tuple[str, bytes]]
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_MOST_DAYS = 4_096
+
+
+class Publisher:
+    """Collects the outputs of one partition's open batch."""
+
+    def __init__(self, partition: int, rules: Rules) -> None:
+        self._partition, self._rules = partition, rules
+        self._outputs: list[Output] = []
+        self._offset = self._count = 0
+        self._days: dict[int, str] = {}
+
+    def at(self, offset: int) -> None:
+        """Begin the outputs of one inbox record."""
+        self._offset, self._count = offset, 0
+
+    def take(self) -> list[Output]:
+        """The outputs so far; the next batch begins with none."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def mail(self, output: Output) -> None:
+        """A record for an inbox, as it is."""
+        self._outputs.append(output)
+
+    def state(self, key: bytes, lead: Lead, offset: int) -> None:
+        """The present state of a lead, as of its last event."""
+        score = behaviour(lead, self._rules, lead.as_of)
+        record = LeadState(
+            lead_id=key.decode(),
+            as_of=lead.as_of * 1_000,
+            behaviour_millipoints=score,
+            level=self._rules.level(score),
+            hot=lead.hot_since > 0,
+            hot_since=lead.hot_since * 1_000 or None,
+            stage=STAGES[lead.stage],
+            stage_since=lead.stage_since * 1_000,
+            first_seen=lead.first_seen * 1_000,
+            last_seen=lead.last_seen * 1_000,
+            events=lead.events,
+            visits=lead.visits.count,
+            model=self._rules.version,
+            source_partition=self._partition,
+            source_offset=offset,
+        )
+        headers = self._headers(
+            f"leads-{self._partition}-{offset}-{key.decode()}", b"handraise.LeadState", lead.as_of, key
+        )
+        self._outputs.append(Output("lead.state", self._partition, key, encode(record), headers))
+
+    def gone(self, key: bytes, at: int, offset: int) -> None:
+        """The tombstone of a lead that expired."""
+        headers = self._headers(f"leads-{self._partition}-{offset}-{key.decode()}", b"handraise.LeadState", at, key)
+        self._outputs.append(Output("lead.state", self._partition, key, None, headers))
+
+    def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str) -> None:
+        """A change of stage, after it happened to the lead."""
+        self._transition(key, "stage", before, STAGES[lead.stage], lead.as_of, cause, cause_event, score)
+
+    def heat(self, key: bytes, lead: Lead, at: int, score: int, cause_event: str | None) -> None:
+        """A change of heat, after it happened to the lead."""
+        rules = self._rules
+        if lead.hot_since:
+            cause = f"score {score / 1_000:.1f} reached {rules.hot_at // 1_000}"
+            self._transition(key, "heat", "cold", "hot", at, cause, cause_event, score)
+        else:
+            cause = f"score {score / 1_000:.1f} fell below {rules.cool_below // 1_000}"
+            self._transition(key, "heat", "hot", "cold", at, cause, cause_event, score)
+
+    def hot_lead(self, key: bytes, lead: Lead, score: int, cause_event: str) -> None:
+        """The alert that a lead got hot."""
+        rules, alert_id = self._rules, self._next_id()
+        known = {known.kind: known.value for known in reversed(lead.known)}
+        record = LeadAlert(
+            alert_id=alert_id,
+            kind="hot_lead",
+            lead_id=key.decode(),
+            at=lead.as_of * 1_000,
+            behaviour_millipoints=score,
+            level=rules.level(score),
+            reasons=top_reasons(lead, rules, lead.as_of),
+            follow_up=rules.follow_up,
+            email=known.get("email"),
+            user_id=known.get("user"),
+            model=rules.version,
+            cause_event=cause_event,
+            source_partition=self._partition,
+            source_offset=self._offset,
+        )
+        headers = self._headers(alert_id, b"handraise.LeadAlert", lead.as_of, key)
+        self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
+
+    def quarantine(
+        self, key: bytes, value: bytes, event_id: bytes, verdict: str, reasons: tuple[str, ...], at_ms: int
+    ) -> None:
+        """An event that is kept out of scoring, with the reasons."""
+        record = Quarantined(
+            lead_id=key.decode(),
+            verdict=verdict,
+            reasons=reasons,
+            at=at_ms,
+            event_id=event_id.hex(),
+            record=value,
+            source_partition=self._partition,
+            source_offset=self._offset,
+        )
+        headers = self._headers(self._next_id(), b"handraise.Quarantined", at_ms // 1_000, key)
+        self._outputs.append(Output("engagement.quarantine", self._partition, key, encode(record), headers))
+
+    def reject(self, record: Rejected) -> None:
+        """A dead letter."""
+        key = record.source.encode()
+        headers = self._headers(self._next_id(), b"handraise.Rejected", record.at // 1_000, key)
+        self._outputs.append(Output("engagement.rejected", self._partition, key, encode(record), headers))
+
+    def _transition(
+        self, key: bytes, aspect: str, before: str, after: str, at: int, cause: str, cause_event: str | None, score: int
+    ) -> None:
+        record = LeadTransition(
+            lead_id=key.decode(),
+            aspect=aspect,
+            before=before,
+            after=after,
+            at=at * 1_000,
+            cause=cause,
+            cause_event=cause_event,
+            behaviour_millipoints=score,
+            source_partition=self._partition,
+            source_offset=self._offset,
+        )
+        headers = self._headers(self._next_id(), b"handraise.LeadTransition", at, key)
+        self._outputs.append(Output("lead.transitions", self._partition, key, encode(record), headers))
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return f"leads-{self._partition}-{self._offset}-{self._count - 1}"
+
+    def _headers(self, id: str, type: bytes, at: int, subject: bytes) -> Headers:
+        return [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", id.encode()),
+            ("ce_type", type),
+            ("ce_source", b"/handraise/leads"),
+            ("ce_time", self._rfc3339(at).encode()),
+            ("ce_subject", subject),
+        ]
+
+    def _rfc3339(self, at: int) -> str:
+        day, second = divmod(at, DAY_S)
+        text = self._days.get(day)
+        if text is None:
+            if len(self._days) >= _MOST_DAYS:
+                self._days.clear()
+            text = self._days[day] = date.fromordinal(_EPOCH_DAY + day).isoformat()
+        return f"{text}T{second // 3_600:02d}:{second // 60 % 60:02d}:{second % 60:02d}Z"

@@ -1,0 +1,96 @@
+"""What is remembered under a lead's key: a `Lead`, or `Moved`, a forwarding address.
+
+States are MessagePack arrays (a tag first), small because millions of them are kept in memory.  All times are whole
+seconds since the epoch; 0 means never.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+END = "\x00"
+"""Ends the marks of one event."""
+PAGE = "\x01"
+"""Marks an event as a page view, whatever rules it matches."""
+
+
+class Known(msgspec.Struct, array_like=True, frozen=True):
+    """An identifier of the lead and since when it is known."""
+
+    kind: str
+    value: str
+    since: int
+
+
+class Visits(msgspec.Struct, array_like=True, frozen=True):
+    """Where the count of visits stands."""
+
+    count: int = 0
+    last: int = 0
+    """Time of the last page view."""
+    pages: int = 0
+    """Page views in the last visit."""
+
+
+NO_VISITS = Visits()
+
+
+class Lead(msgspec.Struct, array_like=True, tag="L"):
+    """A lead: its recent events, its sums, and where it stands.
+
+    The recent events stand in columns, in order of time: `times` (4 bytes each, little-endian), `ids` (8 bytes
+    each), `marks` (per event: one character for each rule it matched, saying whether the match counts, then END) and
+    `onces` (8 bytes for each match of a rule that counts once, a hash of rule and asset, in the order of the marks).
+    Events before `line` are folded into `base`; `sums` is base and recent events together.  Both are sums in forward
+    form relative to `line`, by channel.
+    """
+
+    model: int
+    """The number of the rules under which marks and sums were made."""
+    line: int
+    first_seen: int
+    last_seen: int
+    as_of: int
+    events: int = 0
+    late: int = 0
+    """Events that came for a time before `line`."""
+    times: bytes = b""
+    ids: bytes = b""
+    marks: str = ""
+    onces: bytes = b""
+    sums: dict[int, int] = {}
+    base: dict[int, int] = {}
+    old_onces: bytes = b""
+    """What `onces` held for folded events, the newest 64."""
+    visits: Visits = NO_VISITS
+    visits_before: Visits = NO_VISITS
+    """The count of visits at `line`."""
+    cleared: dict[int, int] = {}
+    """group → when it was last cleared."""
+    hot_since: int = 0
+    alerted_at: int = 0
+    stage: int = 0
+    stage_since: int = 0
+    known: list[Known] = []
+    titles: dict[int, str] = {}
+    """rule code → the name of what the rule last matched."""
+    wake: int = 0
+    """When a tick is to look at this lead next."""
+
+
+class Moved(msgspec.Struct, array_like=True, tag="M"):
+    """A forwarding address: this lead's events belong to another lead."""
+
+    to: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Lead | Moved] = msgspec.msgpack.Decoder(Lead | Moved)
+
+encode = _encoder.encode
+"""Lead | Moved → bytes."""
+
+
+def decode(value: bytes) -> Lead | Moved:
+    """The state in `value`; raises msgspec.ValidationError or DecodeError where the changelog holds none."""
+    return _decoder.decode(value)
