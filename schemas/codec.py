@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -21,13 +21,15 @@ from schemas.wire import (
     bad_utf8,
     prefix,
     read_schema,
+    schema_path,
     trailing,
     truncated,
     unknown_prefix,
 )
 
-__all__ = ["Undecodable", "decode", "encode", "fastavro_encoder"]
+__all__ = ["Undecodable", "decode", "encode", "fastavro_decoder", "fastavro_encoder"]
 
+Schema = Mapping[str, Any]
 Encoder = Callable[[Any], bytes]
 Decoder = Callable[[bytes], Record]
 
@@ -62,29 +64,28 @@ def _plain(schema: Any) -> Any:
 
 
 def _encoder(version: Version) -> Encoder:
-    by_fastavro = fastavro_encoder(version)
+    by_fastavro = fastavro_encoder(read_schema(schema_path(version)), prefix(version.id))
     by_hand = _BY_HAND.get(version.record)
     return by_hand(prefix(version.id), by_fastavro) if by_hand else by_fastavro
 
 
-def fastavro_encoder(version: Version) -> Encoder:
-    """Return an encoder of the records of that schema version, the slow and certain way."""
-    schema = parse_schema(_plain(read_schema(version)))
-    head = prefix(version.id)
+def fastavro_encoder(schema: Schema, start: bytes) -> Encoder:
+    """Return an encoder by that schema, for records that begin with those bytes: the slow and certain way."""
+    parsed = parse_schema(_plain(schema))
 
     def encode_with_fastavro(record: Any) -> bytes:
         body = BytesIO()
-        body.write(head)
-        schemaless_writer(body, schema, msgspec.to_builtins(record, builtin_types=(bytes,)))
+        body.write(start)
+        schemaless_writer(body, parsed, msgspec.to_builtins(record, builtin_types=(bytes,)))
         return body.getvalue()
 
     return encode_with_fastavro
 
 
-def _decoder(writer: Version, reader: Version) -> Decoder:
-    cls = RECORDS[writer.record]
-    written = parse_schema(_plain(read_schema(writer)))
-    wanted = None if writer == reader else parse_schema(_plain(read_schema(reader)))
+def fastavro_decoder(cls: type[Record], writer: Schema, reader: Schema) -> Decoder:
+    """Return a decoder of what was written with one schema, as another one has it; that is, with `cls`'s fields."""
+    written = parse_schema(_plain(writer))
+    wanted = None if writer == reader else parse_schema(_plain(reader))
     # fastavro takes a union's branch -1 for the last and wraps numbers of more than 64 bits.  What the fold refuses
     # is a record for nobody.
     check = engagement_head if cls is Engagement else None
@@ -108,6 +109,13 @@ def _decoder(writer: Version, reader: Version) -> Decoder:
     return decode_with_fastavro
 
 
+def _decoder(writer: Version) -> Decoder:
+    if writer.record == "Tick":
+        return _decode_tick
+    reader = LOCK[writer.record][-1]
+    return fastavro_decoder(RECORDS[writer.record], read_schema(schema_path(writer)), read_schema(schema_path(reader)))
+
+
 def _decode_tick(value: bytes) -> Tick:
     return Tick(tick_at(value))
 
@@ -126,7 +134,4 @@ _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
     "Tick": tick_encoder,
 }
 _ENCODERS: dict[type, Encoder] = {RECORDS[name]: _encoder(versions[-1]) for name, versions in LOCK.items()}
-_DECODERS: dict[bytes, Decoder] = {
-    each: _decode_tick if version.record == "Tick" else _decoder(version, LOCK[version.record][-1])
-    for each, version in BY_PREFIX.items()
-}
+_DECODERS: dict[bytes, Decoder] = {each: _decoder(version) for each, version in BY_PREFIX.items()}

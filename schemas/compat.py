@@ -50,7 +50,7 @@ def history_problems(history: Sequence[Schema], reads: ReadsProblems) -> list[st
             if read != written:
                 found += [f"v{read} cannot read v{written}: {each}" for each in reads(reader, writer)]
     for number, (before, after) in enumerate(pairwise(history), 2):
-        found += [f"v{number}: {each}" for each in prefix_problems(before, after)]
+        found += [f"v{number}: {each}" for each in [*prefix_problems(before, after), *_meaning_problems(before, after)]]
     return found
 
 
@@ -116,6 +116,26 @@ def lock_text(lock: Mapping[str, Sequence[Version]]) -> str:
         for name, versions in lock.items()
     }
     return json.dumps(plain, indent=2) + "\n"
+
+
+def _meaning_problems(before: Schema, after: Schema) -> list[str]:
+    """Return the fields whose logical type changed: Avro's checker lets seconds become milliseconds."""
+    meant = {each["name"]: _logical_types(each["type"]) for each in before["fields"]}
+    return [
+        f"{each['name']} changed its logical type"
+        for each in after["fields"]
+        if meant.get(each["name"], _logical_types(each["type"])) != _logical_types(each["type"])
+    ]
+
+
+def _logical_types(schema: Any) -> list[str]:
+    if isinstance(schema, list):
+        return [found for part in schema for found in _logical_types(part)]
+    if isinstance(schema, dict):
+        own = [schema["logicalType"]] if "logicalType" in schema else []
+        nested = [schema["items"]] if "items" in schema else [each["type"] for each in schema.get("fields", ())]
+        return own + _logical_types(nested)
+    return []
 
 
 def _without_docs(schema: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 HERE = Path(__file__).parent
+LOCK_FILE = HERE / "registry.lock.json"
 PREFIX_SIZE = 5
 
 
@@ -50,9 +51,9 @@ def schema_path(version: Version) -> Path:
     return HERE / "history" / version.record / f"v{version.version}.avsc"
 
 
-def read_schema(version: Version) -> dict[str, Any]:
-    """Return that version's schema as it was written, docs and logical types included."""
-    return cast("dict[str, Any]", json.loads(schema_path(version).read_text(encoding="utf-8")))
+def read_schema(path: Path) -> dict[str, Any]:
+    """Return a file's schema as it was written, docs and logical types included."""
+    return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
 
 
 def prefix(schema_id: int) -> bytes:
@@ -60,7 +61,7 @@ def prefix(schema_id: int) -> bytes:
     return b"\0" + schema_id.to_bytes(4, "big")
 
 
-LOCK: dict[str, list[Version]] = read_lock((HERE / "registry.lock.json").read_text(encoding="utf-8"))
+LOCK: dict[str, list[Version]] = read_lock(LOCK_FILE.read_text(encoding="utf-8"))
 """The versions of each record's schema, oldest first."""
 
 BY_PREFIX: dict[bytes, Version] = {prefix(each.id): each for versions in LOCK.values() for each in versions}
