@@ -1,0 +1,138 @@
+"""The batch loop: fold at once, one transaction at a time per partition.
+
+What arrives while a transaction is on its way is folded meanwhile and goes into the next one. So an idle partition
+commits each record at once, and a busy one commits as many as came in during the commit before: batches grow with the
+load by themselves, up to a bound, beyond which the feeder waits.
+
+The loop knows neither Faust nor a clock; who feeds it is `app.py` in production and `simulated.py` in fast tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from agents.lane.errors import Fenced, LaneFailed
+from agents.lane.slot import Slot
+from agents.metrics import LaneMetrics
+from streams.fold import InboxRecord, Sealed
+
+
+class Lane:
+    """The slots of one worker, and their transactions.
+
+    `fail` is called once with what went wrong in a slot that is ours, and must end the process; `changing_hands` says
+    whether a rebalance is on, when a fence is no surprise; `paused` is told of a partition that stopped for good.
+    """
+
+    def __init__(
+        self,
+        metrics: LaneMetrics,
+        *,
+        max_batch: int,
+        fail: Callable[[BaseException], None],
+        changing_hands: Callable[[], bool] = lambda: False,
+        paused: Callable[[int, str], None] = lambda partition, reason: None,
+    ) -> None:
+        self.slots: dict[int, Slot] = {}
+        self.progress = 0
+        """Transactions committed so far; the watchdog compares it."""
+        self._metrics, self._max_batch = metrics, max_batch
+        self._fail, self._changing_hands, self._paused = fail, changing_hands, paused
+        self._room = asyncio.Event()  # some slot has begun to commit what was pending, or was lost
+        self._commits: set[asyncio.Task[None]] = set()
+
+    async def feed(
+        self,
+        partition: int,
+        records: Sequence[InboxRecord],
+        first: int,
+        after: int,
+        acknowledge: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Fold a run that covers the offsets first <= offset < after; waits while the partition's batch is full.
+
+        `acknowledge` is called when the run is committed; never, if the partition is lost or paused first. Raises
+        LaneFailed if the run does not join the one before it, and whatever the fold raises.
+        """
+        slot = self.slots.get(partition)
+        if slot is None or slot.lost or slot.paused is not None:
+            return
+        if first != slot.next_offset:
+            raise LaneFailed(f"gap in partition {partition}: offsets {slot.next_offset} to {first} were never seen")
+        consumed = slot.apply(records, after)
+        if consumed == len(records):
+            slot.pending.acknowledgements.append(acknowledge)
+        if slot.paused is not None:
+            self._metrics.paused.inc()
+            self._paused(partition, slot.paused)
+        if slot.pending.records and not slot.committing:
+            self._start(slot)
+        while slot.pending.records >= self._max_batch and not slot.lost:
+            self._room.clear()
+            await self._room.wait()
+
+    async def drain(self) -> None:
+        """Wait until everything that was fed is committed, or its slot is lost."""
+        while self._commits:
+            await asyncio.wait(self._commits)
+
+    def reasons(self) -> list[str]:
+        """Why partitions stand still, in words."""
+        return [f"partition {slot.partition}: {slot.paused}" for slot in self.slots.values() if slot.paused]
+
+    def discard(self, partition: int) -> Slot:
+        """Take a slot out of the lane; the caller closes it."""
+        slot = self.slots.pop(partition)
+        slot.lost = True
+        if slot.paused is not None:
+            self._metrics.paused.dec()
+        self._metrics.disowned(partition)
+        self._room.set()
+        return slot
+
+    def _start(self, slot: Slot) -> None:
+        slot.committing = True
+        task = asyncio.get_running_loop().create_task(self._commit(slot))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+
+    async def _commit(self, slot: Slot) -> None:
+        """Commit what is pending, until nothing is."""
+        try:
+            while slot.pending.records and not slot.lost:
+                sealed, next_offset, pending = slot.seal()
+                self._room.set()
+                began = time.monotonic()
+                await slot.commit(sealed, next_offset)
+                self._count(sealed, pending.records, time.monotonic() - began)
+                for acknowledge in pending.acknowledgements:
+                    acknowledge()
+        except Exception as error:
+            self._failed(slot, error)
+        finally:
+            slot.committing = False
+            self._room.set()
+
+    def _failed(self, slot: Slot, error: Exception) -> None:
+        """A slot that another worker took is not our failure; one that is ours is."""
+        if slot.lost:
+            return
+        slot.lost = True
+        if isinstance(error, Fenced) and self._changing_hands():
+            return  # the next owner was quicker than the news of it; ownership is settled when the rebalance ends
+        failure = LaneFailed(f"the transaction of partition {slot.partition} failed: {error!r}")
+        failure.__cause__ = error
+        self._fail(failure)
+
+    def _count(self, sealed: Sealed, records: int, seconds: float) -> None:
+        metrics = self._metrics
+        self.progress += 1
+        metrics.records.inc(records)
+        metrics.batches.inc()
+        metrics.changes.inc(len(sealed.changes))
+        metrics.transaction_seconds.observe(seconds)
+        for topic, count in Counter(output.topic for output in sealed.outputs).items():
+            metrics.published(topic, count)
