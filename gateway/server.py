@@ -1,0 +1,236 @@
+"""The gateway's composition root: its parts from a configuration, its checks at start, its graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from gateway import sources
+from gateway.appender import Appender, KafkaAppender, Unavailable
+from gateway.ingest import PATHS, Ingest, Receive, Scope, Send
+from gateway.metrics import Metrics
+from gateway.pages import BrowserBuild, Pages
+from gateway.problem import StartError
+from gateway.stamp import Stamper
+from schemas.topics import physical, topic
+from streams import vocabulary
+
+log = structlog.get_logger()
+
+_TOPICS = ("lead.events", "engagement.rejected")
+_RETRY_S = 0.5
+
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """What one gateway needs to know; read from the environment by the command line, by nobody else."""
+
+    bootstrap: str
+    """Kafka's bootstrap servers."""
+    partitions: int
+    """Of lead.events and of the dead letter topic."""
+    id_secret: bytes
+    """The key of lead ids, 1 to 64 bytes."""
+    sources_text: str
+    """rules/sources.toml."""
+    vocabulary_text: str
+    """rules/vocabulary.toml."""
+    browser_build: Path
+    """Segment's dist/umd/standalone.js."""
+    prefix: str = ""
+    """Of topic names."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """0 for any free one."""
+    rules_folder: str = "rules"
+    """Where the two texts come from, for messages."""
+    buffer_bytes: int = 64 * 1024 * 1024
+    """Bound on events that Kafka has not confirmed; beyond it 503."""
+    patience_s: float = 8.0
+    """How long a request waits for Kafka; SDKs wait 10 to 15 s for the answer."""
+    connect_s: float = 30.0
+    """How long to try to reach Kafka at the start."""
+
+
+class Gateway:
+    """The ASGI application: ingest paths go straight to Ingest, the rest to Starlette."""
+
+    def __init__(self, ingest: Ingest, pages: ASGI) -> None:
+        self._ingest, self._pages = ingest, pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await self._ingest(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+
+def make_app(
+    config: GatewayConfig, appender: Appender, metrics: Metrics | None = None, now: Callable[[], int] | None = None
+) -> Gateway:
+    """The application over an appender that somebody else starts and closes.
+
+    Raises RuleError for a broken rules file and ValueError for an impossible id key.
+    """
+    metrics = metrics or Metrics()
+    known = sources.load(f"{config.rules_folder}/sources.toml", config.sources_text)
+    words = vocabulary.load(f"{config.rules_folder}/vocabulary.toml", config.vocabulary_text)
+    stamper = Stamper(words, config.id_secret, config.partitions)
+    ingest = Ingest(known, stamper, appender, metrics, _rejected_partitions(config), now or _wall_clock_ms)
+    return Gateway(ingest, Pages(known, appender, metrics, BrowserBuild(config.browser_build)).app())
+
+
+async def serve(
+    config: GatewayConfig, stop: asyncio.Event | None = None, started: Callable[[str, int], None] | None = None
+) -> None:
+    """Serve until `stop` is set, or SIGTERM or SIGINT come if there is none; then finish what is in flight.
+
+    `started` is called with host and port when the port is open.  Raises StartError or RuleError, before any request
+    is taken, when the gateway could not keep its promise: no Kafka, no topic, another partition count.
+    """
+    metrics = Metrics()
+    names = {name: physical(name, config.prefix) for name in _TOPICS}
+    appender = KafkaAppender(
+        config.bootstrap, names, metrics, buffer_bytes=config.buffer_bytes, patience_s=config.patience_s
+    )
+    metrics.buffer_bytes.set_function(appender.buffered_bytes)
+    app = make_app(config, appender, metrics)
+    await check_topics(config)
+    try:
+        await appender.start()
+    except Unavailable as why:
+        where = f"HANDRAISE_KAFKA={config.bootstrap}"
+        raise StartError(str(why), where, "start Kafka (`make up`), or correct the address") from why
+    try:
+        with _listen(config) as listener:
+            await _run(app, listener, stop, started)
+    finally:
+        await appender.close()
+
+
+async def check_topics(config: GatewayConfig) -> None:
+    """Raise StartError unless every topic that the gateway writes is there, with the configured partitions."""
+    expected = {"lead.events": config.partitions, "engagement.rejected": _rejected_partitions(config)}
+    found = await _partition_counts(config, [physical(name, config.prefix) for name in expected])
+    for name, wanted in expected.items():
+        there = found.get(physical(name, config.prefix))
+        where = f"topic {physical(name, config.prefix)} on {config.bootstrap}"
+        if there is None:
+            raise StartError("the topic does not exist", where, "run `handraise topics create`")
+        if there != wanted:
+            raise StartError(
+                f"the topic has {there} partitions, and {wanted} are configured; leads would change their partition",
+                where,
+                f"set HANDRAISE_PARTITIONS={there}, and see `handraise topics check`",
+            )
+
+
+async def _partition_counts(config: GatewayConfig, names: list[str]) -> dict[str, int]:
+    deadline = time.monotonic() + config.connect_s
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=config.bootstrap, client_id="handraise-gateway-check")
+        try:
+            await admin.start()
+            described = await admin.describe_topics(names)
+            return {each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]}
+        except (KafkaError, OSError) as error:
+            if time.monotonic() > deadline:
+                what = f"Kafka does not answer: {error or type(error).__name__}"
+                where = f"HANDRAISE_KAFKA={config.bootstrap}"
+                raise StartError(what, where, "start Kafka (`make up`), or correct the address") from error
+            log.warning("Kafka does not answer yet", kafka=config.bootstrap, error=repr(error))
+        finally:
+            await admin.close()
+        await asyncio.sleep(_RETRY_S)
+
+
+def _rejected_partitions(config: GatewayConfig) -> int:
+    count = topic("engagement.rejected").partitions
+    return config.partitions if count == "P" else count
+
+
+@contextlib.contextmanager
+def _listen(config: GatewayConfig) -> Iterator[socket.socket]:
+    listener = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, config.port))
+        except OSError as error:
+            where = f"HANDRAISE_GATEWAY={config.host}:{config.port}"
+            what = f"the address cannot be used: {error.strerror}"
+            raise StartError(what, where, "stop who uses it, or choose another port") from error
+        yield listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when its port is open, and leaves signals alone: its own handling of them ends the process
+    before the appender is drained."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, then say so."""
+        await super().startup(sockets)
+        self._started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+async def _run(
+    app: Gateway, listener: socket.socket, stop: asyncio.Event | None, started: Callable[[str, int], None] | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    signals: tuple[signal.Signals, ...] = ()
+    if stop is None:
+        stop, signals = asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
+        for each in signals:
+            loop.add_signal_handler(each, stop.set)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=20,
+        ),
+        lambda: started(*listener.getsockname()[:2]) if started else None,
+    )
+    serving = loop.create_task(server.serve([listener]))
+    stopping = loop.create_task(stop.wait())
+    try:
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000

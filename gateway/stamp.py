@@ -1,0 +1,286 @@
+"""From a tracker's event to the record on lead.events: a pure function of the event, the request and the rules.
+
+Stamped here: corrected time, kind, asset, identifiers, country, verdict by user agent, consent.  `received_at` comes
+in as an argument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway import clock, crawlers
+from gateway.call import Call, Context, Time, read_call, read_context, read_object
+from gateway.contact import locate, normal_email, normal_phone
+from gateway.problem import BadEvent
+from gateway.sources import Source
+from schemas.keys import partition_of
+from schemas.records import Engagement
+from streams import identity
+from streams.vocabulary import CALLS, Vocabulary
+
+_MAX_IDENTIFIER_CHARACTERS = 500
+
+
+class Arrival(NamedTuple):
+    """What holds for all events of a request."""
+
+    source: Source
+    received_at: int
+    sent_at: Time
+    address: str
+    """The visitor's address if the request comes from a browser, else "": a server's own address tells nothing."""
+    browser: bool
+    user_agent: str
+    """The visitor's user agent if the request comes from a browser, else ""."""
+    global_privacy_control: bool
+    do_not_track: bool
+    imported: bool
+    call: str | None
+    """The call that the path names; None if each event says its own."""
+    context: msgspec.Raw | None
+    """The batch's context, shared by its events."""
+
+
+class Stamped(NamedTuple):
+    """A record for lead.events and where it goes."""
+
+    key: bytes
+    partition: int
+    engagement: Engagement
+
+
+class Stamper:
+    """The rules by which events are stamped."""
+
+    def __init__(self, vocabulary: Vocabulary, secret: bytes, partitions: int) -> None:
+        self._vocabulary, self._secret, self._partitions = vocabulary, secret, partitions
+        self._address: Callable[[identity.Identifier], tuple[bytes, int]] = lru_cache(maxsize=65536)(self._find_address)
+
+    def stamp(self, raw: msgspec.Raw, arrival: Arrival) -> Stamped | None:
+        """Stamp one event; None if the visitor's wish is that it be dropped.  Raises BadEvent."""
+        call = read_call(raw)
+        name = arrival.call or (call.type or "").lower()
+        if name not in CALLS:
+            what = f"there is no call `{name}`" if name else "the event has no `type`"
+            raise BadEvent("unknown_call", what, "the event's type", f"use one of {', '.join(CALLS)}")
+        event = call.event or ""
+        if name == "track" and not event:
+            raise BadEvent("no_event_name", "the track call names no event", "the event's `event`", "name the event")
+        properties = read_object(call.properties, "properties")
+        traits = read_object(call.traits, "traits")
+        context = read_context(call.context, arrival.context)
+        flags: list[str] = []
+        consent, anonymous = _consent(context, arrival)
+        if anonymous:
+            if arrival.source.opt_out == "drop":
+                return None
+            properties, traits, context = self._without_person(properties, traits, context)
+            flags.append("opted_out")
+        who = self._identify(call, properties, traits, context, flags, anonymous)
+        strongest = identity.strongest(who.user_id, who.email, who.anonymous_id)
+        if strongest is None:
+            if anonymous:
+                return None
+            raise BadEvent(
+                "no_identifier",
+                "nothing in the event identifies anybody" + (f" ({', '.join(flags)})" if flags else ""),
+                "userId, anonymousId and the traits' email",
+                "send at least one of them",
+            )
+        key, partition = self._address(strongest)
+        engagement = self._engagement(raw, call, name, event, properties, traits, context, arrival, who, consent, flags)
+        return Stamped(key, partition, engagement)
+
+    def _engagement(
+        self,
+        raw: msgspec.Raw,
+        call: Call,
+        name: str,
+        event: str,
+        properties: dict[str, Any],
+        traits: dict[str, Any],
+        context: Context,
+        arrival: Arrival,
+        who: _Who,
+        consent: str,
+        flags: list[str],
+    ) -> Engagement:
+        clocks = _clocks(call, arrival, flags)
+        kind = self._vocabulary.kind(name, event)
+        page = context.page
+        seen = properties
+        if name in ("page", "screen"):
+            seen = {"name": call.name, **page, **properties} if page or call.name else properties
+        asset, title = self._vocabulary.asset(kind, seen)
+        message_id = str(call.messageId) if call.messageId else ""
+        if not message_id:
+            message_id = hashlib.blake2b(raw, digest_size=16).hexdigest()
+            flags.append("no_message_id")
+        if context.unreadable:
+            flags.append("context_unreadable")
+        if arrival.imported:
+            flags.append("imported")
+        user_agent = context.user_agent or arrival.user_agent
+        verdict, reasons = crawlers.judge(user_agent)
+        ip, country = locate(address, arrival.source.truncate_ip) if (address := _ip(context, arrival)) else (None, "")
+        anonymous = "opted_out" in flags
+        return Engagement(
+            identity.event_id(arrival.source.name, message_id),
+            clocks.occurred_at,
+            kind,
+            asset,
+            title,
+            verdict,
+            who.email,
+            arrival.source.name,
+            message_id,
+            name,
+            event or call.name or "",
+            arrival.received_at,
+            clocks.sent_at,
+            clocks.original_at,
+            tuple(flags),
+            who.user_id,
+            who.anonymous_id,
+            who.phone,
+            country,
+            None if anonymous else ip,
+            user_agent,
+            reasons,
+            consent,
+            _text(page, "url") or _text(properties, "url"),
+            _text(page, "referrer") or _text(properties, "referrer"),
+            context.campaign,
+            context.library,
+            _json(properties) if anonymous else _json_of(call.properties),
+            _json(traits) if anonymous else _json_of(call.traits),
+            _rest(call, context, anonymous),
+        )
+
+    def _identify(
+        self,
+        call: Call,
+        properties: dict[str, Any],
+        traits: dict[str, Any],
+        context: Context,
+        flags: list[str],
+        anonymous: bool,
+    ) -> _Who:
+        anonymous_id = self._identifier(call.anonymousId, "anonymous_id", flags)
+        if anonymous:
+            return _Who(None, None, anonymous_id, None)
+        user_id = self._identifier(call.userId, "user_id", flags)
+        email = phone = None
+        if text := self._first(self._vocabulary.email_names, traits, context.traits, properties):
+            email = normal_email(text)
+            if email is None:
+                flags.append("email_malformed")
+            elif not self._vocabulary.email_identifies(email):
+                email = None
+                flags.append("email_blocked")
+        if text := self._first(self._vocabulary.phone_names, traits, context.traits, properties):
+            phone = normal_phone(text)
+            if phone is None:
+                flags.append("phone_not_international")
+        return _Who(user_id, email, anonymous_id, phone)
+
+    def _identifier(self, value: str | float | None, name: str, flags: list[str]) -> str | None:
+        if value is None:
+            return None
+        text = (value if isinstance(value, str) else str(value)).strip()
+        if not text:
+            return None
+        if len(text) > _MAX_IDENTIFIER_CHARACTERS or not self._vocabulary.identifies(text):
+            flags.append(f"{name}_blocked")
+            return None
+        return text
+
+    def _without_person(
+        self, properties: dict[str, Any], traits: dict[str, Any], context: Context
+    ) -> tuple[dict[str, Any], dict[str, Any], Context]:
+        personal = self._vocabulary.personal
+        rest = {name: raw for name, raw in context.rest.items() if name != "traits"}
+        kept = {name: value for name, value in properties.items() if name not in personal}
+        return kept, {}, context._replace(traits={}, rest=rest)
+
+    def _find_address(self, strongest: identity.Identifier) -> tuple[bytes, int]:
+        key = identity.lead_id(strongest.kind, strongest.value, self._secret).encode()
+        return key, partition_of(key, self._partitions)
+
+    @staticmethod
+    def _first(names: tuple[str, ...], *places: dict[str, Any]) -> str:
+        for place in places:
+            if place:
+                for name in names:
+                    value = place.get(name)
+                    if isinstance(value, str) and value.strip():
+                        return value
+        return ""
+
+
+class _Who(NamedTuple):
+    user_id: str | None
+    email: str | None
+    anonymous_id: str | None
+    phone: str | None
+
+
+def _clocks(call: Call, arrival: Arrival, flags: list[str]) -> clock.Clocks:
+    try:
+        sent_at = clock.read_time(call.sentAt or arrival.sent_at)
+        original_at = clock.read_time(call.originalTimestamp or call.timestamp)
+    except (ValueError, OverflowError):
+        flags.append("clock_unreadable")
+        sent_at = original_at = None
+    clocks = clock.correct(arrival.received_at, sent_at, original_at)
+    flags.extend(clocks.flags)
+    return clocks
+
+
+def _consent(context: Context, arrival: Arrival) -> tuple[str, bool]:
+    """The visitor's consent as JSON, and whether the source's policy for those who opted out applies."""
+    categories = context.consent.get("categoryPreferences") if context.consent else None
+    if not (context.consent or arrival.global_privacy_control or arrival.do_not_track):
+        return "{}", False
+    record: dict[str, Any] = dict(context.consent)
+    if arrival.global_privacy_control:
+        record["globalPrivacyControl"] = True
+    if arrival.do_not_track:
+        record["doNotTrack"] = True
+    refused = arrival.global_privacy_control or arrival.do_not_track
+    if isinstance(categories, dict):
+        refused = refused or any(categories.get(each) is False for each in arrival.source.consent_categories)
+    return _json(record), refused and arrival.source.opt_out != "ignore"
+
+
+def _ip(context: Context, arrival: Arrival) -> str:
+    """A browser's address is that of its connection; a server tells it of the visitor it acts for."""
+    return arrival.address if arrival.browser else context.ip
+
+
+def _rest(call: Call, context: Context, anonymous: bool) -> str:
+    rest: dict[str, Any] = context.rest
+    if call.groupId is not None and "groupId" not in rest:
+        rest = {**rest, "groupId": call.groupId}
+    if call.previousId is not None and not anonymous:
+        rest = {**rest, "previousId": call.previousId}
+    return _json(rest) if rest else "{}"
+
+
+def _json(value: dict[str, Any]) -> str:
+    return msgspec.json.encode(value).decode() if value else "{}"
+
+
+def _json_of(raw: msgspec.Raw) -> str:
+    text = str(raw, "utf-8")
+    return "{}" if text == "null" else text
+
+
+def _text(values: dict[str, Any], name: str) -> str:
+    value = values.get(name)
+    return value if isinstance(value, str) else ""
