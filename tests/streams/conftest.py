@@ -1,0 +1,8 @@
+"""One deterministic profile for the property tests: the same examples on every machine."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "laws", derandomize=True, deadline=None, max_examples=150, database=None, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("laws")

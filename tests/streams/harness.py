@@ -1,0 +1,259 @@
+"""What the laws of the lead fold share: a fold as a black box, short ways to say what happened, and the comparison."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from schemas.codec import decode, encode
+from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined, Rejected, Tick
+from streams import explain as explaining
+from streams.fold import Output
+from streams.identity import event_id, lead_id
+from streams.lead_fold import LeadFold
+from streams.rules import Rules, load
+from streams.state import Lead
+from streams.state import decode as decode_state
+from tests.oracle.naive import DAY_S, Event, Model, visits
+from tests.oracle.naive import Lead as NaiveLead
+from tests.oracle.replay import Alarm, Partition, Record, Told
+
+RULES = Path(__file__).resolve().parents[2] / "rules"
+SHIPPED = {name: (RULES / name).read_text() for name in ("model.toml", "alerts.toml")}
+SMALL = {"model.toml": (Path(__file__).parent / "small_model.toml").read_text(), "alerts.toml": SHIPPED["alerts.toml"]}
+"""Few rules and low limits, so that every sort of limit bites in a short story."""
+MONDAY = 20_766 * DAY_S
+"""Monday, 9 November 2026, 00:00 UTC."""
+PARTITIONS = 1
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Did:
+    """Something that a lead did; two with the same lead and name are the same event."""
+
+    at_s: int
+    kind: str = "page_view"
+    asset: str = "/"
+    lead: str = "u:ana"
+    name: str = ""
+    mail: bool = False
+    verdict: str = "human"
+    properties: tuple[tuple[str, Any], ...] = ()
+
+    def event(self) -> Event:
+        """The event as the oracle takes it."""
+        mail = "a@b.example" if self.mail else None
+        return Event(self.id(), self.at_s, self.kind, self.asset, dict(self.properties), mail, self.verdict)
+
+    def id(self) -> bytes:
+        """The event's id."""
+        parts = (self.at_s, self.kind, self.asset, self.properties)
+        return event_id("laws", f"{self.lead} {self.name or parts}")
+
+
+@dataclass(frozen=True)
+class Time:
+    """A tick."""
+
+    at_s: int
+
+
+def key_of(lead: str) -> bytes:
+    """The lead id of `kind:value`."""
+    kind, _, value = lead.partition(":")
+    assert kind in ("u", "e", "a")
+    return lead_id(kind, value, b"secret").encode()  # type: ignore[arg-type]
+
+
+def value_of(did: Did | Time) -> bytes:
+    """The record's value."""
+    if isinstance(did, Time):
+        return encode(Tick(at=did.at_s * 1000))
+    return encode(
+        Engagement(
+            event_id=did.id(),
+            occurred_at=did.at_s * 1000,
+            kind=did.kind,
+            asset=did.asset,
+            title=did.asset.strip("/").capitalize(),
+            verdict=did.verdict,
+            email="a@b.example" if did.mail else None,
+            source="laws",
+            message_id=did.name,
+            call="track",
+            event="",
+            received_at=did.at_s * 1000,
+            properties=json.dumps(dict(did.properties)),
+        )
+    )
+
+
+def records(story: Iterable[Did | Time], first_offset: int = 0, appended_s: int = MONDAY + 100 * DAY_S) -> list[Record]:
+    """The story as an inbox; with holes in the offsets, as control records and compaction leave them."""
+    return [
+        Record(first_offset + 2 * n, appended_s * 1000, key_of(it.lead) if isinstance(it, Did) else None, value_of(it))
+        for n, it in enumerate(story)
+    ]
+
+
+@functools.cache
+def _loaded(files: tuple[tuple[str, str], ...]) -> Rules:
+    return load(dict(files))
+
+
+@dataclass
+class Box:
+    """A fold over one partition, and all that it said."""
+
+    files: dict[str, str] = field(default_factory=lambda: SHIPPED)
+    states: dict[bytes, bytes] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+    changelog: dict[bytes, bytes] = field(default_factory=dict)
+    """What recovery would read: every change that was sealed, applied."""
+
+    def __post_init__(self) -> None:
+        self.rules = _loaded(tuple(self.files.items()))
+        self.fold = LeadFold(0, self.states, self.rules, PARTITIONS)
+
+    def feed(self, log: Sequence[Record], cuts: Iterable[int] = ()) -> Box:
+        """Fold the records, sealing a batch before each of the places named by `cuts`, and at the end."""
+        places = [0, *sorted({cut for cut in cuts if 0 < cut < len(log)}), len(log)]
+        for start, end in itertools.pairwise(places):
+            assert self.fold.apply(log[start:end]) == end - start, self.fold.ready()
+            self.seal()
+        return self
+
+    def seal(self) -> None:
+        """Close the batch: its changes to the changelog, its outputs to what was said."""
+        sealed = self.fold.seal()
+        for key, value in sealed.changes.items():
+            if value is None:
+                self.changelog.pop(key, None)
+            else:
+                self.changelog[key] = value
+        self.outputs += sealed.outputs
+
+    def restart(self) -> None:
+        """Drop the fold and build it anew from the changelog alone."""
+        self.states = dict(self.changelog)
+        self.fold = LeadFold(0, self.states, self.rules, PARTITIONS)
+
+    def said(self, record: type[R]) -> list[R]:
+        """All records of that type that were published, in order."""
+        found = (decode(output.value) for output in self.outputs if output.value is not None)
+        return [it for it in found if isinstance(it, record)]
+
+    def bytes_said(self, *topics: str) -> list[Output]:
+        """All that was published there, to the byte."""
+        return [output for output in self.outputs if output.topic in topics]
+
+    def last_states(self) -> dict[bytes, LeadState | None]:
+        """The last word of lead.state on each lead; None is a tombstone."""
+        last: dict[bytes, LeadState | None] = {}
+        for output in self.outputs:
+            if output.topic == "lead.state" and output.key is not None:
+                state = None if output.value is None else decode(output.value)
+                assert state is None or isinstance(state, LeadState)
+                last[output.key] = state
+        return last
+
+    def lead(self, lead: str = "u:ana") -> Lead:
+        """The state that the changelog holds."""
+        state = decode_state(self.changelog[key_of(lead)])
+        assert isinstance(state, Lead)
+        return state
+
+    def explain(self, at_s: int, lead: str = "u:ana") -> explaining.Explanation:
+        """The ledger of points."""
+        return explaining.explain(self.lead(lead), self.rules, at_s)
+
+    def score(self, at_s: int, lead: str = "u:ana") -> int:
+        """The score in milli-points."""
+        return self.explain(at_s, lead).score_millipoints
+
+
+def naive(files: dict[str, str]) -> Model:
+    """The oracle's reading of the rules."""
+    return Model(files["model.toml"], files["alerts.toml"])
+
+
+def told(files: dict[str, str], log: Sequence[Record]) -> Told:
+    """What the oracle makes of the records."""
+    return Partition(naive(files)).tell(log)
+
+
+def compare(box: Box, expected: Told) -> None:
+    """Assert that the box said all that the oracle tells, and nothing else."""
+    _compare_transitions(box, expected)
+    _compare_alerts(box, expected)
+    quarantined = [(it.source_offset, it.lead_id, it.verdict) for it in box.said(Quarantined)]
+    assert quarantined == expected.quarantined
+    rejected = [(it.offset, it.code) for it in box.said(Rejected)]
+    assert rejected == [(offset, "from_the_future") for offset in expected.from_the_future]
+    last = box.last_states()
+    gone = {lead_id for _, lead_id in expected.expired} - set(expected.leads)
+    assert {key.decode() for key, state in last.items() if state is None} == gone
+    assert {key.decode() for key, state in last.items() if state is not None} == set(expected.leads)
+    model = naive(box.files)
+    for lead in expected.leads.values():
+        state = last[lead.lead_id.encode()]
+        assert state is not None
+        compare_state(state, lead, model)
+
+
+def _compare_transitions(box: Box, expected: Told) -> None:
+    said = sorted(box.said(LeadTransition), key=lambda it: (it.source_offset, it.lead_id, it.aspect, it.before))
+    wanted = sorted(expected.changes, key=lambda it: (it.offset, it.lead_id, it.aspect, it.before))
+    assert [
+        (it.source_offset, it.lead_id, it.aspect, it.before, it.after, it.at // 1000, it.cause_event) for it in said
+    ] == [(it.offset, it.lead_id, it.aspect, it.before, it.after, it.at_s, it.cause) for it in wanted]
+    for one, other in zip(said, wanted, strict=True):
+        assert abs(one.behaviour_millipoints - other.millipoints) <= 1, (one, other)
+
+
+def _compare_alerts(box: Box, expected: Told) -> None:
+    said = box.said(LeadAlert)
+    assert [(it.source_offset, it.lead_id, it.at // 1000, it.cause_event) for it in said] == [
+        (it.offset, it.lead_id, it.at_s, it.cause) for it in expected.alarms
+    ]
+    assert len({it.alert_id for it in said}) == len(said)
+    for one, other in zip(said, expected.alarms, strict=True):
+        compare_alert(one, other)
+
+
+def compare_alert(said: LeadAlert, wanted: Alarm) -> None:
+    """Assert that score and reasons are right to a milli-point; what lies closer may stand in either order."""
+    assert said.kind == "hot_lead"
+    assert abs(said.behaviour_millipoints - wanted.millipoints) <= 1, (said, wanted)
+    assert said.level == wanted.level
+    worth = dict(wanted.ranked)
+    assert len(said.reasons) == min(3, len(worth))
+    for n, reason in enumerate(said.reasons):
+        assert abs(reason.millipoints - worth[reason.rule] * 1000) <= 1, (said, wanted)
+        rest = [value for rule, value in wanted.ranked if rule not in {it.rule for it in said.reasons[: n + 1]}]
+        assert all(worth[reason.rule] >= value - 0.001 for value in rest), (said, wanted)
+
+
+def compare_state(state: LeadState, lead: NaiveLead, model: Model) -> None:
+    """Assert that a published state is the oracle's."""
+    points = lead.millipoints(model, lead.as_of_s)
+    assert abs(state.behaviour_millipoints - points) <= 1, (state, points)
+    assert state.level == model.level(state.behaviour_millipoints)
+    every = lead.events + lead.late
+    times = [event.at_s for event in every]
+    assert (state.as_of, state.first_seen, state.last_seen) == (
+        lead.as_of_s * 1000,
+        min(times) * 1000,
+        max(times) * 1000,
+    )
+    since = None if lead.hot_since_s is None else lead.hot_since_s * 1000
+    assert (state.hot, state.hot_since, state.stage) == (lead.hot, since, lead.stage)
+    assert state.events == len(every)
+    if not lead.late:
+        assert state.visits == len(visits(model, lead.events))
