@@ -131,4 +131,4 @@ def _not_a(wanted: str, value: bytes) -> Undecodable:
     name = record_name(value)
     if name is None:
         return unknown_prefix(value)
-    return Undecodable("wrong_record", f"the record is a {name}, not a {wanted}")
+    return Undecodable("wrong_record", f"the record is {name}, not {wanted}")
