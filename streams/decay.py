@@ -17,6 +17,7 @@ FRACTION_BITS = 16
 _KNOT_BITS = 10
 _KNOTS = 1 << _KNOT_BITS
 _WORK_BITS = 60
+_VALUE_SHIFT = 2 * SCALE_BITS + 1 - FRACTION_BITS
 
 
 def _square_root(n: int) -> int:
@@ -46,18 +47,13 @@ def _table() -> list[int]:
 _TABLE = _table()
 
 
-def growth(elapsed_s: int, half_life_s: int) -> int:
-    """2^(elapsed / half-life) in units of 2^-20, for 0 ≤ elapsed ≤ half-life."""
-    knot, rest = divmod(elapsed_s << _KNOT_BITS, half_life_s)
-    low = _TABLE[knot]
-    return low + (_TABLE[knot + 1] - low) * rest // half_life_s
-
-
 def forward(millipoints: int, at_s: int, half_life_s: int, origin_s: int) -> int:
     """A contribution in forward form, relative to the half-life period in which `origin_s` lies."""
     period, elapsed = divmod(at_s, half_life_s)
+    knot, rest = divmod(elapsed << _KNOT_BITS, half_life_s)
+    low = _TABLE[knot]
+    weight = millipoints * (low + (_TABLE[knot + 1] - low) * rest // half_life_s)
     shift = period - origin_s // half_life_s
-    weight = millipoints * growth(elapsed, half_life_s)
     return weight << shift if shift >= 0 else weight >> -shift
 
 
@@ -69,8 +65,12 @@ def rebase(total: int, half_life_s: int, origin_s: int, new_origin_s: int) -> in
 def value(total: int, half_life_s: int, origin_s: int, at_s: int) -> int:
     """What a sum in forward form is worth at a time not before the origin: milli-points in units of 2^-16."""
     period, elapsed = divmod(at_s, half_life_s)
-    shift = 2 * SCALE_BITS + 1 - FRACTION_BITS + period - origin_s // half_life_s
-    return total * growth(half_life_s - elapsed, half_life_s) >> shift
+    knot, rest = divmod(half_life_s - elapsed << _KNOT_BITS, half_life_s)
+    low = _TABLE[knot]
+    return (
+        total * (low + (_TABLE[knot + 1] - low) * rest // half_life_s)
+        >> _VALUE_SHIFT + period - origin_s // half_life_s
+    )
 
 
 def to_millipoints(fixed: int) -> int:

@@ -20,11 +20,11 @@ from streams import state
 from streams.agenda import Agenda
 from streams.fold import InboxRecord, Output, Sealed
 from streams.ledger import add, holds, new_lead, rebuild
-from streams.lifecycle import INQUIRY, MQL, STAGES, next_stage
+from streams.lifecycle import INQUIRY, MQL, STAGES, VISITOR, next_stage
 from streams.poison import PoisonGauge
 from streams.publish import Publisher
 from streams.rules import DAY_S, Rule, Rules
-from streams.score import behaviour, earliest_below
+from streams.score import behaviour, behaviour_and_ceiling, earliest_below
 from streams.state import Known, Lead, Moved
 
 INBOX = "lead.events"
@@ -32,6 +32,8 @@ CLOCK = b"\x00clock"
 """The key under which a partition remembers the largest tick it has seen."""
 MOST_DUE = 500
 """Due items that one record fires."""
+_SILENT = -1
+"""In place of an offset: the state changed in nothing that is published."""
 MOST_KNOWN = 8
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
@@ -61,15 +63,18 @@ class LeadFold:
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
+        apply, publisher, good = self._apply, self._publisher, 0
         for index, record in enumerate(records):
-            self._publisher.at(record.offset)
+            publisher.offset, publisher.count = record.offset, 0
             try:
-                self._apply(record)
+                apply(record)
             except Undecodable as error:
+                self._gauge.good(good)
+                good = -1
                 if not self._reject(record, error.code, error.reason):
                     return index
-            else:
-                self._gauge.good()
+            good += 1
+        self._gauge.good(good)
         return len(records)
 
     def seal(self) -> Sealed:
@@ -80,7 +85,8 @@ class LeadFold:
             lead = opened[key]
             if isinstance(lead, Lead):
                 changes[key] = states[key] = state.encode(lead)
-                publisher.state(key, lead, offset)
+                if offset >= 0:
+                    publisher.state(key, lead, offset)
             else:
                 changes[key] = None
                 states.pop(key, None)
@@ -171,11 +177,16 @@ class LeadFold:
 
     def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int, fell: bool) -> None:
         """Stage and heat after an accepted event, and when a tick is to look next."""
-        if lead.stage < MQL or not lead.hot_since:
-            rules = self._rules
-            score = behaviour(lead, rules, as_of)
-            if lead.stage < MQL:
-                self._advance(key, lead, kind, event_id, score)
+        rules = self._rules
+        if lead.stage == VISITOR and (len(lead.known) > 1 or key[:1] != b"a" or kind in rules.inquiry_kinds):
+            self._inquire(key, lead, kind, event_id, as_of)
+        # The ceiling saves most leads the price of a score: below every mark nothing can happen.
+        if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
+            score, lead.ceiling = behaviour_and_ceiling(lead, rules, as_of)
+            if lead.stage == INQUIRY and next_stage(INQUIRY, True, score >= rules.mql_at and _has_email(lead)) == MQL:
+                lead.stage, lead.stage_since = MQL, as_of
+                cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
+                self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, event_id.hex())
             if not lead.hot_since and score >= rules.hot_at:
                 lead.hot_since, fell = as_of, True
                 publisher = self._publisher
@@ -185,21 +196,18 @@ class LeadFold:
                     publisher.hot_lead(key, lead, score, event_id.hex())
         if lead.hot_since:
             if fell or not lead.wake:
-                self._wake(key, lead, earliest_below(lead, self._rules, self._rules.cool_below, as_of))
+                self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
         elif not lead.wake and key.startswith(b"a_"):
-            self._wake(key, lead, as_of + self._rules.anonymous_idle_s)
+            self._wake(key, lead, as_of + rules.anonymous_idle_s)
 
-    def _advance(self, key: bytes, lead: Lead, kind: str, event_id: bytes, score: int) -> None:
-        rules = self._rules
-        has_email = any(known.kind == "email" for known in lead.known)
-        has_asked = has_email or key.startswith(b"u_") or kind in rules.inquiry_kinds
-        while (to := next_stage(lead.stage, has_asked, has_email and score >= rules.mql_at)) is not None:
-            if to == INQUIRY:
-                cause = "can be answered" if has_email or key.startswith(b"u_") else f"asked for something: {kind}"
-            else:
-                cause = f"score {score / 1_000:.1f} reached {rules.mql_at // 1_000} with an e-mail address known"
-            before, lead.stage, lead.stage_since = STAGES[lead.stage], to, lead.as_of
-            self._publisher.stage(key, lead, before, cause, score, event_id.hex())
+    def _inquire(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int) -> None:
+        """A visitor that can be answered, or has asked for something, becomes an inquiry."""
+        can_be_answered = key[:1] != b"a" or _has_email(lead)
+        if next_stage(VISITOR, can_be_answered or kind in self._rules.inquiry_kinds, False) == INQUIRY:
+            lead.stage, lead.stage_since = INQUIRY, as_of
+            cause = "it can be answered" if can_be_answered else f"it asked for something: {kind}"
+            score = behaviour(lead, self._rules, as_of)
+            self._publisher.stage(key, lead, STAGES[VISITOR], cause, score, event_id.hex())
 
     # -- what is due
 
@@ -210,25 +218,28 @@ class LeadFold:
                 return
             lead = self._lead(key)
             if isinstance(lead, Lead):
-                self._touched[key] = offset
-                self._due(key, lead)
+                self._due(key, lead, offset)
 
-    def _due(self, key: bytes, lead: Lead) -> None:
+    def _due(self, key: bytes, lead: Lead, offset: int) -> None:
         now, rules = self._now, self._rules
+        self._touched.setdefault(key, _SILENT)
         if lead.model != rules.number:
             rebuild(lead, rules)
         if lead.hot_since:
-            score = behaviour(lead, rules, max(now, lead.as_of))
+            as_of = max(now, lead.as_of)
+            score = behaviour(lead, rules, as_of)
             if score >= rules.cool_below:
-                return self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, max(now, lead.as_of)))
-            lead.hot_since, lead.as_of = 0, max(now, lead.as_of)
-            self._publisher.heat(key, lead, lead.as_of, score, None)
+                return self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
+            lead.hot_since, lead.as_of = 0, as_of
+            self._touched[key] = offset
+            self._publisher.heat(key, lead, as_of, score, None)
         if not key.startswith(b"a_"):
             lead.wake = 0
         elif (idle_at := lead.as_of + rules.anonymous_idle_s) > now:
             self._wake(key, lead, idle_at)
         else:
             self._open[key] = None
+            self._touched[key] = offset
         return None
 
     def _wake(self, key: bytes, lead: Lead, due: int) -> None:
@@ -308,3 +319,7 @@ def _first_known(key: bytes, value: bytes, at: int) -> Known:
 def _learn_email(lead: Lead, email: str, at: int) -> None:
     if len(lead.known) < MOST_KNOWN and all(known.value != email or known.kind != "email" for known in lead.known):
         lead.known.append(Known("email", email, at))
+
+
+def _has_email(lead: Lead) -> bool:
+    return any(known.kind == "email" for known in lead.known)

@@ -21,6 +21,8 @@ HORIZON_S = 35 * DAY_S
 MAX_EVENTS = 1_024
 """Events a ledger holds one by one; beyond it the oldest quarter is folded early (a state stays below 64 KB)."""
 MAX_OLD_ONCES = 64
+NO_CEILING = 1 << 40
+"""More than any score: it is to be computed."""
 
 _pack_time = Struct("<I").pack
 _read_time = Struct("<I").unpack_from
@@ -75,11 +77,10 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     """
     if lead.model != rules.number:
         rebuild(lead, rules)
-    line = line_for(at)
-    if line > lead.line:
-        fold(lead, line, rules)
+    if at - lead.line >= HORIZON_S + 7 * DAY_S:
+        move_line(lead, line_for(at), rules)
     if len(lead.times) >= 4 * MAX_EVENTS:
-        fold(lead, max(_time(lead, MAX_EVENTS // 4), _time(lead, 0) + 1), rules)
+        move_line(lead, max(_time(lead, MAX_EVENTS // 4), _time(lead, 0) + 1), rules)
     if at < lead.line:
         return _add_late(lead, at, matched, asset)
     if lead.times and at < _time(lead, -1):
@@ -101,7 +102,10 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
             channel = rule.channel
             points = forward(rule.millipoints, at, rule.half_life_s, lead.line)
             lead.sums[channel] = lead.sums.get(channel, 0) + points
-            fell = fell or rule.millipoints < 0
+            if rule.millipoints > 0:
+                lead.ceiling += rule.millipoints
+            else:
+                fell = True
     lead.times += _pack_time(at)
     lead.ids += event_id
     lead.marks += marks + END
@@ -175,6 +179,7 @@ def _add_late(lead: Lead, at: int, matched: Iterable[Rule], asset: str) -> bool:
             points = forward(rule.millipoints, at, rule.half_life_s, lead.line)
             lead.base[rule.channel] = lead.base.get(rule.channel, 0) + points
             lead.sums[rule.channel] = lead.sums.get(rule.channel, 0) + points
+            lead.ceiling = NO_CEILING
             fell = fell or rule.millipoints < 0
     return fell
 
@@ -260,6 +265,7 @@ def rebuild(lead: Lead, rules: Rules) -> None:
                 )
         marks += END
     lead.model, lead.sums, lead.visits, lead.marks, lead.onces = rules.number, sums, visits, marks, onces
+    lead.ceiling = NO_CEILING
 
 
 def is_worth(row: Row, lead: Lead) -> bool:
@@ -267,9 +273,15 @@ def is_worth(row: Row, lead: Lead) -> bool:
     return row.counts and row.rule.millipoints != 0 and lead.cleared.get(row.rule.group, -1) < row.at
 
 
-def fold(lead: Lead, line: int, rules: Rules) -> None:
+def move_line(lead: Lead, line: int, rules: Rules) -> None:
     """Move the ledger's line forward; the events before it become part of the base."""
-    base = {ch: rebase(total, half_life_of(ch), lead.line, line) for ch, total in lead.base.items()}
+    if not lead.times or _time(lead, 0) >= line:
+        # Nothing to fold, and then a shift is exact: every recent event's term is a multiple of what is shifted out.
+        lead.base = _rebased(lead.base, lead.line, line)
+        lead.sums = _rebased(lead.sums, lead.line, line)
+        lead.line = line
+        return
+    base = _rebased(lead.base, lead.line, line)
     folded, visits, old_onces = 0, lead.visits_before, lead.old_onces
     parts = lead.marks.split(END)
     for index, event in enumerate(rows(lead, rules)):
@@ -289,3 +301,7 @@ def fold(lead: Lead, line: int, rules: Rules) -> None:
     lead.times, lead.ids, lead.onces = lead.times[4 * folded :], lead.ids[8 * folded :], lead.onces[keys:]
     lead.marks = END.join(parts[folded:])
     rebuild(lead, rules)
+
+
+def _rebased(sums: dict[int, int], line: int, new_line: int) -> dict[int, int]:
+    return {channel: rebase(total, half_life_of(channel), line, new_line) for channel, total in sums.items()}

@@ -20,9 +20,9 @@ class PoisonGauge:
         self._seen = 0
         self._places: deque[int] = deque()
 
-    def good(self) -> None:
-        """Note a record that could be read."""
-        self._seen += 1
+    def good(self, count: int) -> None:
+        """Note records that could be read."""
+        self._seen += count
 
     def poison(self) -> bool:
         """Note a record that could not be read; False if it is one too many and must stay unread."""

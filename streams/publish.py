@@ -28,12 +28,11 @@ class Publisher:
     def __init__(self, partition: int, rules: Rules) -> None:
         self._partition, self._rules = partition, rules
         self._outputs: list[Output] = []
-        self._offset = self._count = 0
+        self.offset = 0
+        """The inbox record that is being folded."""
+        self.count = 0
+        """How many records it has caused so far."""
         self._days: dict[int, str] = {}
-
-    def at(self, offset: int) -> None:
-        """Begin the outputs of one inbox record."""
-        self._offset, self._count = offset, 0
 
     def take(self) -> list[Output]:
         """The outputs so far; the next batch begins with none."""
@@ -106,7 +105,7 @@ class Publisher:
             model=rules.version,
             cause_event=cause_event,
             source_partition=self._partition,
-            source_offset=self._offset,
+            source_offset=self.offset,
         )
         headers = self._headers(alert_id, b"handraise.LeadAlert", lead.as_of, key)
         self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
@@ -123,7 +122,7 @@ class Publisher:
             event_id=event_id.hex(),
             record=value,
             source_partition=self._partition,
-            source_offset=self._offset,
+            source_offset=self.offset,
         )
         headers = self._headers(self._next_id(), b"handraise.Quarantined", at_ms // 1_000, key)
         self._outputs.append(Output("engagement.quarantine", self._partition, key, encode(record), headers))
@@ -147,14 +146,14 @@ class Publisher:
             cause_event=cause_event,
             behaviour_millipoints=score,
             source_partition=self._partition,
-            source_offset=self._offset,
+            source_offset=self.offset,
         )
         headers = self._headers(self._next_id(), b"handraise.LeadTransition", at, key)
         self._outputs.append(Output("lead.transitions", self._partition, key, encode(record), headers))
 
     def _next_id(self) -> str:
-        self._count += 1
-        return f"leads-{self._partition}-{self._offset}-{self._count - 1}"
+        self.count += 1
+        return f"leads-{self._partition}-{self.offset}-{self.count - 1}"
 
     def _headers(self, id: str, type: bytes, at: int, subject: bytes) -> Headers:
         return [

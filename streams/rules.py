@@ -163,6 +163,8 @@ class Rules:
     cool_below: int
     cooldown_s: int
     follow_up: str
+    lowest_mark: int
+    """No score below this, in milli-points, moves a lead."""
     _matchers: tuple[tuple[Rule, frozenset[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]
     _memo: dict[tuple[str, str], tuple[Rule, ...]] = field(default_factory=dict)
 
@@ -252,6 +254,7 @@ def load(files: Mapping[str, str]) -> Rules:
         cool_below=hot.cool_below * 1_000,
         cooldown_s=hot.cooldown_days * DAY_S,
         follow_up=hot.follow_up,
+        lowest_mark=min(hot.hot_at, model.stages.mql_at) * 1_000,
         _matchers=tuple(
             (rule, frozenset(entry.kinds), _patterns(entry.asset), _patterns(entry.asset_not))
             for entry, rule in compiled

@@ -9,7 +9,8 @@ from streams.ledger import is_worth, rows
 from streams.rules import DAY_S, Rule, Rules, group_of, half_life_of
 from streams.state import Lead
 
-_MAX_STEPS = 256
+_MAX_STEPS = 64
+_RATE_BITS = 24
 
 
 class Strength(NamedTuple):
@@ -23,20 +24,31 @@ class Strength(NamedTuple):
 
 def behaviour(lead: Lead, rules: Rules, at: int) -> int:
     """The score in milli-points at a time (seconds) not before the lead's newest event."""
-    total = 0
-    for group, points in _groups(lead, at).items():
-        total += min(points, rules.caps.get(group, 0) << FRACTION_BITS)
-    return min(max(to_millipoints(total), 0), rules.cap)
+    return _score(lead, rules, at)[0]
 
 
-def _groups(lead: Lead, at: int) -> dict[int, int]:
-    """group → decayed points before its cap, in units of 2^-16 milli-points."""
+def behaviour_and_ceiling(lead: Lead, rules: Rules, at: int) -> tuple[int, int]:
+    """The score, and a value in milli-points that it will not exceed later, as long as no points are added."""
+    score, negative = _score(lead, rules, at)
+    return score, score + to_millipoints(negative) + 1
+
+
+def _score(lead: Lead, rules: Rules, at: int) -> tuple[int, int]:
+    """The score in milli-points, and the sum of the negative points in units of 2^-16, without their sign."""
     groups: dict[int, int] = {}
-    line = lead.line
+    negative, line = 0, lead.line
     for channel, total in lead.sums.items():
-        group = group_of(channel)
-        groups[group] = groups.get(group, 0) + value(total, half_life_of(channel), line, at)
-    return groups
+        points = value(total, (channel & 511) * DAY_S, line, at)
+        if points < 0:
+            negative -= points
+        group = channel >> 9
+        groups[group] = groups.get(group, 0) + points
+    score, caps = 0, rules.caps
+    for group, points in groups.items():
+        cap = caps.get(group, 0) << FRACTION_BITS
+        score += points if points < cap else cap
+    millipoints = score + (1 << FRACTION_BITS - 1) >> FRACTION_BITS
+    return (0 if millipoints < 0 else min(millipoints, rules.cap)), negative
 
 
 def strengths(lead: Lead, rules: Rules, at: int) -> list[Strength]:
@@ -78,25 +90,31 @@ def earliest_below(lead: Lead, rules: Rules, mark: int, start: int) -> int:
 def _safe_step(lead: Lead, rules: Rules, mark: int, at: int) -> int:
     """Seconds for which the score cannot fall below the mark; negative if it is below it.
 
-    Positive points fall no faster than by the shortest half-life h, and negative ones only shrink.  So in x seconds
-    the score loses at most (positive points) · (1 - 2^(-x/h)), which is at most (positive points) · x/h · ln 2, and
-    ln 2 < 7/10.  A group without negative points loses no more than that share of its capped value.
+    Each positive channel p·2^(-x/h) lies above its tangent, p - p·x·ln 2/h, and negative ones only shrink.  So in x
+    seconds a group loses at most x times the sum of its p·ln 2/h (ln 2 < 0.6932), and a group above its cap loses
+    nothing until that has taken off what is above it.
     """
-    positive: dict[int, int] = {}
-    net: dict[int, int] = {}
-    shortest = 365 * DAY_S
+    points_of: dict[int, int] = {}
+    rate_of: dict[int, int] = {}
     for channel, total in lead.sums.items():
         group, half_life_s = group_of(channel), half_life_of(channel)
         points = value(total, half_life_s, lead.line, at)
-        net[group] = net.get(group, 0) + points
+        points_of[group] = points_of.get(group, 0) + points
         if points > 0:
-            positive[group] = positive.get(group, 0) + points
-            shortest = min(shortest, half_life_s)
-    score = loss = 0
-    for group, points in net.items():
-        capped = min(points, rules.caps.get(group, 0) << FRACTION_BITS)
-        score += capped
-        loss += capped if points == positive.get(group, 0) else positive.get(group, 0)
+            rate_of[group] = rate_of.get(group, 0) + (points * 6_932 << _RATE_BITS) // (10_000 * half_life_s) + 1
+    score = rate = uncapped_rate = 0
+    until_uncapped = 365 * DAY_S
+    for group, points in points_of.items():
+        cap = rules.caps.get(group, 0) << FRACTION_BITS
+        group_rate = rate_of.get(group, 0)
+        rate += group_rate
+        if points > cap:
+            until_uncapped = min(until_uncapped, (points - cap << _RATE_BITS) // group_rate)
+        else:
+            uncapped_rate += group_rate
+        score += min(points, cap)
     if to_millipoints(score) < mark:
         return -1
-    return ((score - (mark << FRACTION_BITS)) * shortest * 10) // (7 * max(loss, 1)) if loss else 365 * DAY_S
+    # Rounding makes half a milli-point of the mark; a quarter stays as a margin for the steps of the decay table.
+    slack = max(score - (mark << FRACTION_BITS) + (1 << FRACTION_BITS - 2), 0) << _RATE_BITS
+    return max(slack // max(rate, 1), min(until_uncapped, slack // max(uncapped_rate, 1)))

@@ -74,6 +74,8 @@ class Lead(msgspec.Struct, array_like=True, tag="L"):
     known: list[Known] = []
     titles: dict[int, str] = {}
     """rule code → the name of what the rule last matched."""
+    ceiling: int = 0
+    """The score in milli-points will not exceed this as long as no points are added."""
     wake: int = 0
     """When a tick is to look at this lead next."""
 
