@@ -146,8 +146,10 @@ class KafkaReader:
         self._consumer = consumer
 
     async def bounds(self, topic: str, partitions: Collection[int]) -> Mapping[int, Bounds]:
-        """First and last stable offsets."""
+        """First and last stable offsets. Assigned so that the client asks for the topic's leaders now, not in a second."""
         places = [TopicPartition(topic, partition) for partition in partitions]
+        self._consumer.assign(places)
+        self._consumer.pause(*places)
         firsts = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
         return {place.partition: Bounds(firsts[place], ends[place]) for place in places}
