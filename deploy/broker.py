@@ -52,7 +52,7 @@ class Kafka:
                     "end what listens there (`ss -ltnp` names it), or choose another port",
                 )
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._config.write_text(_properties(self.folder, self.port, probe.free_port()))
+            self._config.write_text(server_properties(self.folder, self.port, probe.free_port()))
             if not (self.folder / "data" / "meta.properties").exists():
                 self._format()
             self.process.spawn([*self._java(), "kafka.Kafka", str(self._config)], _environment())
@@ -116,7 +116,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in {"JAVA_TOOL_OPTIONS", "CLASSPATH"}}
 
 
-def _properties(folder: Path, port: int, controller_port: int) -> str:
+def server_properties(folder: Path, port: int, controller_port: int) -> str:
     """Return server.properties: one node, both roles, one replica of everything, short waits."""
     settings = {
         "process.roles": "broker,controller",

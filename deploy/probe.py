@@ -1,15 +1,19 @@
 """Ask a server in its own language whether it serves: an open port alone proves nothing.
 
-Both questions are written by hand on a plain socket, so that nothing has to be installed to ask them.
+The questions are written by hand on a plain socket, so that nothing has to be installed to ask them. As a program,
+``python -m deploy.probe http://HOST:PORT/PATH``, it is the healthcheck of our own containers: exit code 0 for a 200.
 """
 
 import contextlib
 import secrets
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
 from typing import Literal
+from urllib.parse import urlsplit
 
 Answer = Literal["yes", "other", "no"]  # it serves · something else listens there · nobody listens
 
@@ -41,6 +45,19 @@ def redis(port: int, host: str = "127.0.0.1", timeout_s: float = 2.0) -> Answer:
     except OSError:
         return "other"
     return "yes" if reply == b"+PONG\r\n" else "other"
+
+
+def http(url: str, timeout_s: float = 4.0) -> bool:
+    """GET the URL; True for status 200. Any failure to answer is False."""
+    parts = urlsplit(url)
+    link = HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout_s)
+    try:
+        link.request("GET", parts.path or "/")
+        return link.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        link.close()
 
 
 def _ask(host: str, port: int, question: bytes, answer_bytes: int, timeout_s: float) -> bytes:
@@ -79,3 +96,7 @@ def free_port() -> int:
         with contextlib.suppress(OSError), socket.socket() as trial:
             trial.bind(("127.0.0.1", port))
             return port
+
+
+if __name__ == "__main__":
+    sys.exit(0 if http(sys.argv[1]) else 1)

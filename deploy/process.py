@@ -36,6 +36,7 @@ class Process:
         self.log_file = home / f"{name}.log"
         self._marks = tuple(marks)
         self._child: subprocess.Popen[bytes] | None = None
+        self._log_from = 0  # where this start's output begins in the log file
 
     @property
     def pid(self) -> int | None:
@@ -53,6 +54,7 @@ class Process:
         """Start it in the background, its output appended to the log file, its pid written down."""
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
+            self._log_from = log.tell()
             self._child = subprocess.Popen(
                 list(command),
                 stdin=subprocess.DEVNULL,
@@ -85,10 +87,12 @@ class Process:
         raise Problem(f"{self.name} {fate}: {self.last_words()}", str(self.log_file), remedy)
 
     def last_words(self) -> str:
-        """Return the most telling line at the end of the log."""
+        """Return the most telling line it logged since its start: the last complaint, else the last line."""
         try:
-            lines = self.log_file.read_text(errors="replace").splitlines()[-200:]
+            lines = self.log_file.read_bytes()[self._log_from :].decode(errors="replace").splitlines()
         except OSError:
             return "it wrote no log"
-        telling = [line for line in lines if "ERROR" in line or "FATAL" in line or "Exception" in line or "# " in line]
-        return (telling or lines or ["its log is empty"])[-1].strip()
+        telling = [
+            line for line in lines if any(word in line for word in ("rror", "ERROR", "FATAL", "Exception", "# "))
+        ]
+        return (telling or lines or ["it logged nothing"])[-1].strip()
