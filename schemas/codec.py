@@ -101,7 +101,7 @@ def fastavro_decoder(cls: type[Record], writer: Schema, reader: Schema) -> Decod
             # fastavro raises whatever its parts raise on bytes that are no record (EOFError, IndexError, ValueError,
             # OverflowError, ...), and the list changes with its versions.  Our schemas do not recurse and have no
             # items of size zero, so what it reads and allocates is bounded by the length of the value.
-            raise _broken(error, value) from error
+            raise _broken(error, value, body.tell()) from error
         if body.tell() != len(value):
             raise trailing(value, body.tell())
         return record
@@ -120,12 +120,13 @@ def _decode_tick(value: bytes) -> Tick:
     return Tick(tick_at(value))
 
 
-def _broken(error: Exception, value: bytes) -> Undecodable:
+def _broken(error: Exception, value: bytes, at: int) -> Undecodable:
     if isinstance(error, UnicodeDecodeError):
         return bad_utf8(error)
-    if isinstance(error, (EOFError, IndexError)):
+    # Inside of a number the end of the bytes is an IndexError, and so is a branch that a union does not have.
+    if isinstance(error, EOFError) or (isinstance(error, IndexError) and at == len(value)):
         return truncated(value)
-    return Undecodable("malformed", f"{type(error).__name__} while reading the record: {error}")
+    return Undecodable("malformed", f"{type(error).__name__} while reading the record, before byte {at}: {error}")
 
 
 _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {

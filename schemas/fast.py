@@ -64,7 +64,9 @@ def engagement_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Call
             r.consent, r.url, r.referrer, r.campaign, r.library, r.properties, r.traits, r.context,
         )  # fmt: skip
         if not "".join(texts).isascii():
-            texts = tuple(map(_bytewise, texts))  # type: ignore[assignment]  # as many as there were
+            texts = tuple(  # type: ignore[assignment]  # as many as there were
+                [text if text.isascii() else text.encode().decode("latin-1") for text in texts]
+            )
         (
             kind, asset, title, verdict, source, message_id, call, event, country, user_agent,
             consent, url, referrer, campaign, library, properties, traits, context,

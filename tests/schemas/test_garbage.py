@@ -10,7 +10,7 @@ import pytest
 
 from schemas.codec import decode, encode
 from schemas.head import HOT_PREFIX, engagement_head, record_name, tick_at
-from schemas.records import RECORDS, Engagement, Tick
+from schemas.records import RECORDS, Engagement, Rejected, Tick
 from schemas.wire import LOCK, Undecodable, prefix
 from tests.schemas import examples
 
@@ -105,8 +105,18 @@ def test_a_length_of_2_to_the_60_allocates_nothing(name: str) -> None:
 
 
 def test_a_record_is_read_from_its_own_bytes_only() -> None:
-    """Every record cut anywhere is refused, and so is every record with bytes behind it."""
+    """Every record cut anywhere is refused as cut, and every record with bytes behind it because of these."""
     for value in VALID:
-        for cut in range(len(value)):
-            assert isinstance(outcome(decode, value[:cut]), Undecodable)
-        assert isinstance(outcome(decode, value + b"\0"), Undecodable)
+        refusals = [outcome(decode, value[:cut]) for cut in range(len(value))]
+        refusals.append(outcome(decode, value + b"\0"))
+        codes = [each.code for each in refusals if isinstance(each, Undecodable)]
+        assert codes == ["truncated"] * len(value) + ["trailing_bytes"]
+
+
+def test_a_branch_that_a_union_does_not_have() -> None:
+    """A branch that is none of the union's is malformed, in fields that only fastavro reads, too."""
+    value = encode(Rejected("demo", "bad_json", "words", 1, b"record"))
+    for branch in (b"\x04", b"\x7e"):
+        refused = outcome(decode, value[:-4] + branch + value[-3:])
+        assert isinstance(refused, Undecodable)
+        assert refused.code == "malformed"
