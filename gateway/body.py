@@ -14,6 +14,7 @@ MAX_EVENT_BYTES = 32 * 1024
 MAX_BODY_BYTES = 500 * 1024
 MAX_EVENTS = 2500
 
+RAW_NULL = msgspec.Raw(b"null")
 _GZIP = b"\x1f\x8b"
 _REMEDY = "send JSON in UTF-8 as Segment's HTTP API has it, plain or gzipped"
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -26,7 +27,7 @@ class Parcel(msgspec.Struct):
     batch: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     writeKey: str | None = None  # noqa: N815  the protocol's spelling
     sentAt: str | int | float | None = None  # noqa: N815
-    context: msgspec.Raw | None = None
+    context: msgspec.Raw = RAW_NULL
 
 
 _parcel = msgspec.json.Decoder(Parcel)
@@ -75,7 +76,7 @@ def _cut(body: bytes, path: str, batch: bool) -> Parcel:
         parcel = _parcel.decode(body)
         if not batch:
             parcel.batch = [msgspec.Raw(body)]
-            parcel.context = None
+            parcel.context = RAW_NULL
     else:
         what = "the body is empty" if not first else "the body is not JSON"
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_json", what, path, _REMEDY)

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.body import RAW_NULL
 from gateway.problem import BadEvent
 
-_RAW_NULL = msgspec.Raw(b"null")
 _PLAIN_PAGE = frozenset({"path", "url", "referrer", "title", "search"})
 _TAKEN = ("ip", "userAgent", "campaign", "consent")
 """Parts of the context that have a field of their own in the record."""
@@ -32,9 +32,9 @@ class Call(msgspec.Struct):
     timestamp: Time = None
     originalTimestamp: Time = None  # noqa: N815
     sentAt: Time = None  # noqa: N815
-    properties: msgspec.Raw = _RAW_NULL
-    traits: msgspec.Raw = _RAW_NULL
-    context: msgspec.Raw = _RAW_NULL
+    properties: msgspec.Raw = RAW_NULL
+    traits: msgspec.Raw = RAW_NULL
+    context: msgspec.Raw = RAW_NULL
 
 
 class _WriteKey(msgspec.Struct):
@@ -88,14 +88,14 @@ def read_object(raw: msgspec.Raw, where: str) -> dict[str, Any]:
         raise BadEvent("bad_event", f"`{where}` cannot be read: {error}", f"the event's {where}", _REMEDY) from None
 
 
-def read_context(raw: msgspec.Raw, shared: msgspec.Raw | None) -> Context:
+def read_context(raw: msgspec.Raw, shared: msgspec.Raw) -> Context:
     """Read the context; `shared` is the batch's, which stands behind the event's own.
 
     A part that cannot be read is left where it is, in `rest`, and `unreadable` is set: it never costs the event.
     """
     try:
         rest = _raw_object.decode(raw) or {}
-        if shared is not None:
+        if shared is not RAW_NULL:
             rest = (_raw_object.decode(shared) or {}) | rest
     except _UNREADABLE:
         return Context(rest={"unreadable": raw}, unreadable=True)

@@ -282,7 +282,7 @@ async def _answer(send: Send, status: HTTPStatus, headers: Headers, body: bytes)
     await send(
         {
             "type": "http.response.start",
-            "status": status,
+            "status": int(status),
             "headers": [*headers, (b"content-length", str(len(body)).encode())],
         }
     )

@@ -109,7 +109,8 @@ def load(file: str, text: str) -> Sources:
     rules = rulefile.parse(file, text, _SourcesFile)
     if not rules.source:
         raise rulefile.fail(file, text, "$.source", "there is no source", "add a [[source]] with name and key")
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for number, source in enumerate(rules.source):
         at = f"$.source[{number}]"
         if not _NAME.match(source.name):
@@ -118,12 +119,11 @@ def load(file: str, text: str) -> Sources:
         if not _KEY.match(source.key):
             remedy = 'use 1 to 128 letters, digits, ".", "-" and "_"'
             raise rulefile.fail(file, text, f"{at}.key", "this cannot be a write key", remedy)
-        for field, value in (("name", source.name), ("key", source.key)):
-            if (other := seen.setdefault(f"{field} {value}", source.name)) != source.name or (
-                field == "name" and sum(each.name == value for each in rules.source) > 1
-            ):
-                message = f'the {field} "{value}" is taken by another source, "{other}"'
+        for field, value, taken in (("name", source.name, names), ("key", source.key, keys)):
+            if value in taken:
+                message = f'the {field} "{value}" is taken by the source "{taken[value]}"'
                 raise rulefile.fail(file, text, f"{at}.{field}", message, f"give each source its own {field}")
+            taken[value] = source.name
         _check_places(file, text, at, source)
     return Sources([Source(each) for each in rules.source])
 

@@ -42,7 +42,7 @@ class Arrival(NamedTuple):
     imported: bool
     call: str | None
     """The call that the path names; None if each event says its own."""
-    context: msgspec.Raw | None
+    context: msgspec.Raw
     """The batch's context, shared by its events."""
 
 

@@ -105,7 +105,7 @@ def load(file: str, text: str) -> Vocabulary:
         for name, kind in getattr(rules, table).items():
             if not _KIND.match(kind):
                 remedy = "write the kind in lower case with underscores, such as demo_request"
-                raise rulefile.fail(file, text, f"$.{table}.['{name}']", f"`{kind}` is not the name of a kind", remedy)
+                raise rulefile.fail(file, text, f"$.{table}['{name}']", f"`{kind}` is not the name of a kind", remedy)
     if "default" not in rules.assets:
         raise rulefile.fail(file, text, "$.assets", "there is no [assets.default]", "add it, for kinds not listed")
     _check_spellings(file, text, rules)
@@ -145,4 +145,4 @@ def _check_spellings(file: str, text: str, rules: VocabularyFile) -> None:
         other, known = seen.setdefault(snake_case(name), (name, kind))
         if known != kind:
             message = f'"{name}" and "{other}" are one name in two spellings, with two kinds'
-            raise rulefile.fail(file, text, f"$.events.['{name}']", message, "keep one of them")
+            raise rulefile.fail(file, text, f"$.events['{name}']", message, "keep one of them")
