@@ -146,7 +146,7 @@ class KafkaReader:
         self._consumer = consumer
 
     async def bounds(self, topic: str, partitions: Collection[int]) -> Mapping[int, Bounds]:
-        """First and last stable offsets. Assigned so that the client asks for the topic's leaders now, not in a second."""
+        """First and last stable offsets; assigned, so that the client asks for the leaders now and not in a second."""
         places = [TopicPartition(topic, partition) for partition in partitions]
         self._consumer.assign(places)
         self._consumer.pause(*places)

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -35,13 +36,13 @@ LEAVE_PATIENCE_S = 5.0
 GC_THRESHOLD = 50_000  # records make many short-lived objects and no cycles; stock 700 costs a tenth of the CPU
 
 
-def main(config: LaneConfig) -> int:
-    """Run a worker in this process until SIGTERM or SIGINT; returns the exit code."""
+def main(config: LaneConfig, *, lane_log: Log | None = None) -> int:
+    """Run a worker in this process until SIGTERM or SIGINT; returns the exit code. `lane_log` is given by tests."""
     log_at_info()
     gc.set_threshold(GC_THRESHOLD)
     uvloop.install()  # the consumer's thread makes a loop of its own, by this policy
     try:
-        asyncio.run(run(config))
+        asyncio.run(run(config, lane_log=lane_log))
     except (LaneRefused, LaneFailed) as failure:
         log.error("lane did not start", reason=str(failure))  # noqa: TRY400 - a message with its remedy, no traceback
         return failure.exit_code
@@ -50,6 +51,8 @@ def main(config: LaneConfig) -> int:
 
 def log_at_info() -> None:
     """Send the libraries' warnings and our own lines to standard error. (Faust's `-l warn` would turn DEBUG on.)"""
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     services = [f"agents.lane.{module}" for module in ("app", "transport", "store", "tables")]
     for chatty in ("faust", "mode", "aiokafka", *services):

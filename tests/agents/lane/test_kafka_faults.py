@@ -1,0 +1,166 @@
+"""Real worker processes on a real Kafka, killed, stopped and refused."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import httpx
+
+from schemas.head import record_name
+from tests.agents.lane import faults
+from tests.agents.lane.conftest import PARTITIONS, CountingLane
+from tests.agents.lane.counting import TOPIC
+
+
+async def test_workers_killed_at_every_point_in_turn_leave_exact_books(lane: CountingLane) -> None:
+    """SIGKILL right after the fence, in the recovery, after the fold, the produce, before and after the commit."""
+    for point in faults.POINTS:
+        await lane.send(50)
+        killed = lane.start(point=point, passage=2, how="kill")
+        if point not in (faults.AFTER_FENCE, faults.DURING_RECOVERY):
+            await killed.says("partitions taken over")
+            await lane.send(50)
+        assert await killed.ended() == -signal.SIGKILL, killed.said()
+    survivor = lane.start()
+    await survivor.says("partitions taken over")
+    await lane.finished()
+    await lane.assert_exact()
+    survivor.send(signal.SIGTERM)
+    assert await survivor.ended() == 0, survivor.said()
+
+
+async def test_a_worker_that_was_fenced_ends_and_its_transaction_is_never_seen(lane: CountingLane) -> None:
+    """Held right before its commit while another starts the same transactional ids: refused, exit code 1."""
+    await lane.send(50)
+    held = lane.start(point=faults.BEFORE_COMMIT, passage=1, how="hold")
+    await held.held()
+    for partition in range(PARTITIONS):
+        fencer = lane.bench.log.writer(lane.config.transactional_id(partition))
+        await fencer.start()
+        await fencer.close()
+    held.send(signal.SIGUSR1)
+    assert await held.ended() == 1
+    assert "a younger producer has started" in held.said()
+    assert await lane.outputs() < lane.sent
+    lane.start()
+    await lane.finished()
+    await lane.assert_exact()
+
+
+async def test_a_worker_stopped_beyond_its_session_ends_when_it_wakes_up(lane: CountingLane) -> None:
+    """SIGSTOP with an open transaction until another has taken over and folded everything: the sleeper ends itself."""
+    await lane.send(50)
+    sleeper = lane.start(instance_id=None, session_timeout_s=3.0, point=faults.AFTER_PRODUCE, passage=3, how="hold")
+    await sleeper.held()
+    sleeper.send(signal.SIGSTOP)
+    other = lane.start(instance_id=None, session_timeout_s=3.0)
+    await lane.finished()
+    sleeper.send(signal.SIGCONT)
+    assert await sleeper.ended() == 1
+    assert "not scheduled for" in sleeper.said()
+    await lane.send(20)
+    await lane.finished()
+    await lane.assert_exact()
+    assert other.process.poll() is None
+
+
+async def test_workers_come_and_go_under_load_without_a_fault(lane: CountingLane) -> None:
+    """A second worker joins, the first leaves on SIGTERM, records arriving: both exit 0, the books are exact."""
+    first = lane.start(instance_id="first")
+    await first.says("partitions taken over")
+    sending = asyncio.ensure_future(_send_for_a_while(lane))
+    second = lane.start(instance_id="second")
+    await second.says("partitions taken over")
+    first.send(signal.SIGTERM)
+    assert await first.ended() == 0, first.said()
+    await sending
+    await lane.finished()
+    await lane.assert_exact()
+    second.send(signal.SIGTERM)
+    assert await second.ended() == 0, second.said()
+
+
+async def _send_for_a_while(lane: CountingLane) -> None:
+    for _ in range(40):
+        await lane.send(25)
+        await asyncio.sleep(0.05)
+
+
+async def test_a_raising_fold_ends_the_process_and_the_next_one_stops_at_the_same_record(lane: CountingLane) -> None:
+    """Exit code 1, the fold's own error in the log, everything before it committed, nothing after it."""
+    await lane.send(30)
+    await lane.bench.produce(lane.names.inbox, 0, [(b"key-0", b"raise", [])])
+    for _ in range(2):
+        worker = lane.start()
+        assert await worker.ended() == 1
+        assert "offset 30 cannot be folded" in worker.said()
+    assert await lane.outputs() <= lane.sent
+
+
+async def test_a_flood_pauses_its_partition_and_readiness_turns_red(lane: CountingLane) -> None:
+    """/readyz is 503 with the fold's reason, the other partition goes on, /metrics count it."""
+    await lane.send(10)
+    worker = lane.start(health_port=0)
+    url = await worker.health()
+    await lane.finished()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{url}/readyz")).status_code == 200
+        assert (await client.get(f"{url}/healthz")).text == "alive\n"
+        await lane.bench.produce(lane.names.inbox, 0, [(b"key-0", b"flood", [])])
+        await worker.says("partition paused for good")
+        await lane.bench.produce(lane.names.inbox, 1, [(b"key-0", b"event", [])])
+        await lane.finished(lane.sent + 1)
+        answer = await client.get(f"{url}/readyz")
+        assert answer.status_code == 503
+        assert answer.text == "partition 0: poison at offset 10; remedy: --accept-poison 1\n"
+        metrics = (await client.get(f"{url}/metrics")).text
+    assert 'handraise_lane_paused_partitions{role="count"} 1.0' in metrics
+    assert 'handraise_lane_records_total{role="count"} 21.0' in metrics
+    worker.send(signal.SIGTERM)
+    assert await worker.ended() == 0, worker.said()
+
+
+async def test_ticks_go_to_the_owned_partitions(lane: CountingLane) -> None:
+    """Each owned inbox partition gets Tick records, which the fold sees like any other."""
+    lane.start(ticks=True)
+    seen: set[int] = set()
+    while len(seen) < PARTITIONS:
+        for partition in range(PARTITIONS):
+            records = await lane.bench.seen(lane.names.inbox, partition, committed=True)
+            if any(record_name(record.value) == "Tick" and record.key is None for record in records):
+                seen.add(partition)
+
+
+async def test_missing_topics_refuse_the_start(lane: CountingLane) -> None:
+    """Exit code 2, and the message names the topic and the command."""
+    await lane.bench.delete(lane.names.prefix + TOPIC)
+    worker = lane.start()
+    assert await worker.ended() == 2
+    assert f"topic missing: {lane.names.prefix}{TOPIC}" in worker.said()
+    assert "handraise topics check" in worker.said()
+
+
+async def test_a_changed_partition_count_or_a_recreated_topic_refuses_the_start(lane: CountingLane) -> None:
+    """Exit code 2 for both, in words."""
+    await lane.send(10)
+    first = lane.start()
+    await lane.finished()
+    first.send(signal.SIGTERM)
+    assert await first.ended() == 0
+    await lane.bench.delete(lane.names.inbox)
+    await lane.bench.create(lane.names.inbox, PARTITIONS)
+    recreated = lane.start()
+    assert await recreated.ended() == 2
+    assert "deleted and created again" in recreated.said()
+    await lane.bench.grow(lane.names.inbox, PARTITIONS + 1)
+    grown = lane.start()
+    assert await grown.ended() == 2
+    assert f"has {PARTITIONS + 1} partitions, this lane is set to {PARTITIONS}" in grown.said()
+
+
+async def test_a_cluster_that_does_not_answer_is_said_in_words(lane: CountingLane) -> None:
+    """Exit code 1 with the address; the supervisor tries again."""
+    worker = lane.start(bootstrap="127.0.0.1:1")
+    assert await worker.ended() == 1
+    assert "Kafka does not answer at 127.0.0.1:1" in worker.said()
