@@ -39,15 +39,22 @@ def engagement_head(value: bytes) -> Head:
 
     What stands behind them is not looked at.  Raises Undecodable, and nothing else, whatever the bytes are.
     """
-    # The common shape, without calls: a time between July 1970 and September 2039 takes six bytes, and every text is
-    # shorter than 64 bytes.  Whatever is not of that shape, or breaks on the way, is read again field by field.
+    # The common shape, without calls: a time between July 1970 and September 2039 takes six bytes, a title is shorter
+    # than 8192 bytes, every other text than 64.  What has another shape, or breaks on the way, is read field by field.
     try:
         magic, event_id, a, b, c, d, e, f, n = _START(value)
         asset_at = _LENGTHS + (n >> 1)
         m = value[asset_at]
         title_at = asset_at + 1 + (m >> 1)
         o = value[title_at]
-        verdict_at = title_at + 1 + (o >> 1)
+        title_start = title_at + 1
+        if o > 127:
+            more = value[title_start]
+            title_start += 1
+            verdict_at = title_start + ((o & 127 | more << 7) >> 1)
+            o = o & 1 | more & 128
+        else:
+            verdict_at = title_start + (o >> 1)
         p = value[verdict_at]
         email_at = verdict_at + 1 + (p >> 1)
         branch = value[email_at]
@@ -58,7 +65,7 @@ def engagement_head(value: bytes) -> Head:
                 time = ~time
             kind = value[20:asset_at].decode()
             asset = value[asset_at + 1 : title_at].decode()
-            title = value[title_at + 1 : verdict_at].decode()
+            title = value[title_start:verdict_at].decode()
             verdict = value[verdict_at + 1 : email_at].decode()
             if branch == 0:
                 return event_id, time, kind, asset, title, verdict, None
@@ -101,9 +108,12 @@ def _field_by_field(value: bytes) -> Head:
 
 def _text(value: bytes, at: int) -> tuple[str, int]:
     """Read a text; return it and the position behind it."""
-    length, start = _long(value, at)
-    if length < 0:
-        raise Undecodable("malformed", f"negative length {length} at byte {at}")
+    if at < len(value) and not value[at] & _NOT_SHORT:
+        length, start = value[at] >> 1, at + 1
+    else:
+        length, start = _long(value, at)
+        if length < 0:
+            raise Undecodable("malformed", f"negative length {length} at byte {at}")
     end = start + length
     if end > len(value):
         raise truncated(value)

@@ -41,7 +41,7 @@ def test_tick_equal(record: Tick) -> None:
     assert tick_at(encode(record)) == record.at
 
 
-@pytest.mark.parametrize("title", ["Pricing", "", "Preise — Überblick", "t" * 200])
+@pytest.mark.parametrize("title", ["Pricing", "", "Preise — Überblick", "t" * 200, "é" * 32])
 @pytest.mark.parametrize("email", [None, "jonas.vik@brightwater.example", "j" * 90 + "@brightwater.example"])
 @pytest.mark.parametrize(
     "occurred_at", [1_795_525_200_000, -1_795_525_200_000, 0, -1, 2**63 - 1, -(2**63), 2**41, 2**34]
@@ -71,6 +71,7 @@ def test_truncations(title: str, email: str | None, occurred_at: int) -> None:
         (b"\x12page_view", b"\x12page_\xed\xa0\x80", "bad_utf8"),
         (b"\x10/pricing", b"\x11/pricing", "malformed"),
         (b"\x0ePricing", b"\x80\x80\x80\x80\x10Pricing", "truncated"),
+        (b"\x0ePricing", b"\x8f\x00Pricing", "malformed"),
         (b"\x0ahuman\x00", b"\x0ahuman\x04", "malformed"),
         (b"\x0ahuman\x00", b"\x0ahuman\x01", "malformed"),
         (b"\x0ahuman\x00", b"\x0ahuman\x02\x01", "malformed"),
@@ -90,9 +91,10 @@ def test_broken_fields(good: bytes, bad: bytes, code: str) -> None:
 
 def test_longer_than_needed() -> None:
     """A number in more bytes than it needs is read as fastavro reads it."""
-    value = encode(example()).replace(b"\x12page_view", b"\x92\x80\x00page_view")
-    assert engagement_head(value) == head_of(example())
-    assert decode(value) == example()
+    for short, long in ((b"\x12page_view", b"\x92\x80\x00page_view"), (b"\x0ePricing", b"\x8e\x00Pricing")):
+        value = encode(example()).replace(short, long)
+        assert engagement_head(value) == head_of(example())
+        assert decode(value) == example()
 
 
 @pytest.mark.parametrize("number", [TOO_LONG, OVER_64_BITS])
