@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 DAY_S = 86_400
@@ -40,7 +40,13 @@ class Entry:
     rule: dict[str, Any]
     event: Event
     late: bool
+    counts: bool = True
+    """It has room in the limits of its rule."""
     limited: float = 0.0
+
+    def worth(self) -> float:
+        """The points at the event's time, if nothing clears them."""
+        return float(self.rule.get("points", 0)) if self.counts else 0.0
 
     def decayed(self, at_s: int) -> float:
         """What is left of the points at `at_s`."""
@@ -143,21 +149,37 @@ def period(limit: Mapping[str, Any], event: Event) -> object:
     return {"day": day(event.at_s), "week": week(event.at_s), "ever": None, "asset": event.asset}[limit["per"]]
 
 
-def ledger(found: list[Entry]) -> list[Entry]:
-    """All matches with the points that limits and clearing leave of them, in order of time."""
-    used: dict[object, int] = defaultdict(int)
-    clears = [(entry.rule["group"], entry.event.at_s) for entry in found if entry.rule.get("clears")]
-    rows = []
+def rooms(entry: Entry) -> list[tuple[object, int]]:
+    """The limits that hold for the match: who shares its room, for how many; for late ones `ever` and `asset` only."""
+    limits = [it for it in entry.rule.get("limits", []) if not entry.late or it["per"] in ("ever", "asset")]
+    return [((entry.rule["code"], it["per"], period(it, entry.event)), it["count"]) for it in limits]
+
+
+def used(rows: list[Entry]) -> dict[object, int]:
+    """How much of each room is used by the matches that count."""
+    found: dict[object, int] = defaultdict(int)
+    for row in rows:
+        for room, _ in rooms(row) if row.counts else ():
+            found[room] += 1
+    return found
+
+
+def ledger(late: list[Entry], found: list[Entry]) -> list[Entry]:
+    """All matches with the points that limits and clearing leave of them, in order of time; late ones are judged."""
+    rows = list(late)
+    taken = used(late)
+    clears = [(entry.rule["group"], entry.event.at_s) for entry in late + found if entry.rule.get("clears")]
     for entry in sorted(found, key=lambda entry: entry.event.at_s):
-        limits = [] if entry.late else entry.rule.get("limits", [])
-        rooms = [(entry.rule["code"], n, period(limit, entry.event)) for n, limit in enumerate(limits)]
-        counts = all(used[room] < limit["count"] for room, limit in zip(rooms, limits, strict=True))
-        for room in rooms if counts else ():
-            used[room] += 1
-        cleared = any(group == entry.rule["group"] and entry.event.at_s <= at_s for group, at_s in clears)
-        points = entry.rule.get("points", 0) if counts and not cleared else 0
-        rows.append(Entry(entry.rule, entry.event, entry.late, float(points)))
-    return rows
+        counts = all(taken[room] < count for room, count in rooms(entry))
+        for room, _ in rooms(entry) if counts else ():
+            taken[room] += 1
+        rows.append(replace(entry, counts=counts))
+    return [replace(row, limited=0.0 if is_cleared(row, clears) else row.worth()) for row in rows]
+
+
+def is_cleared(row: Entry, clears: list[tuple[str, int]]) -> bool:
+    """Whether the row's group was cleared at its time or later."""
+    return any(group == row.rule["group"] and row.event.at_s <= at_s for group, at_s in clears)
 
 
 def score(model: Model, rows: list[Entry], at_s: int) -> float:
@@ -198,6 +220,8 @@ class Lead:
     last_alert_s: int | None = None
     alone: list[Entry] = field(default_factory=list)
     """The matches that need no look at other events; so they are found once."""
+    late_rows: list[Entry] = field(default_factory=list)
+    """Matches of late events, judged when they arrived."""
     rows: list[Entry] = field(default_factory=list)
     """The ledger after the last event; only an event changes it."""
 
@@ -212,10 +236,16 @@ class Lead:
     def accept(self, model: Model, event: Event, now_s: int) -> None:
         """Take one more event and recompute the ledger from nothing."""
         is_late = bool(self.events) and event.at_s < line(self.newest_s())
-        (self.late if is_late else self.events).append(event)
+        found = matches_alone(model, event, late=is_late)
         self.as_of_s = max(event.at_s, now_s, self.as_of_s)
-        self.alone += matches_alone(model, event, late=is_late)
-        self.rows = ledger(self.alone + matches_in_visits(model, self.events))
+        if is_late:
+            taken = used(self.rows)
+            self.late.append(event)
+            self.late_rows += [replace(it, counts=all(taken[room] < n for room, n in rooms(it))) for it in found]
+        else:
+            self.events.append(event)
+            self.alone += found
+        self.rows = ledger(self.late_rows, self.alone + matches_in_visits(model, self.events))
 
     def millipoints(self, model: Model, at_s: int) -> int:
         """The score at `at_s`."""

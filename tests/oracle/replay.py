@@ -123,7 +123,7 @@ class Partition:
                 told.expired.append((offset, lead_id))
                 continue
             at_s = max(told.now_s, lead.as_of_s)
-            lead.hot, lead.hot_since_s = False, None
+            lead.hot, lead.hot_since_s, lead.as_of_s = False, None, at_s
             points = lead.millipoints(self.model, at_s)
             told.changes.append(Change(offset, lead_id, "heat", "hot", "cold", at_s, points, None))
 
