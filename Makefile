@@ -1,56 +1,77 @@
 # setup demo test up down e2e chaos bench: what each does is in README.md. Stamps make a second run of `setup` do nothing.
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiling everything at installation costs more than compiling what is imported at first use.
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile
 NPM_LOCKS := $(wildcard deploy/browser/package-lock.json tests/clients/package-lock.json)
 NPM_STAMPS := $(NPM_LOCKS:package-lock.json=node_modules/.installed)
+TOGETHER := $(MAKE) --silent --no-print-directory -j3
 
-.PHONY: setup demo test up down e2e chaos bench
+.PHONY: setup demo test up down e2e chaos bench ready-to-run ready-to-test
 
-setup: .venv/.package .venv/.tools $(NPM_STAMPS)
+setup:
+	@$(TOGETHER) ready-to-run .venv/.dependencies $(NPM_STAMPS)
 
-# The tools come first: on a bare Debian they bring the venv module and npm.
-.venv/.tools: deploy/tools.py deploy/kafka/pom.xml deploy/kafka/jars.sha256
-	@$(PYTHON) -m deploy.local setup
-	@mkdir -p .venv && touch $@
-
-.venv/.test-tools: .venv/.tools
-	@$(PYTHON) -m deploy.local setup-tests
-	@touch $@
-
-.venv/.dependencies: requirements.lock | .venv/.tools
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing the locked Python packages"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@touch $@
-
-.venv/.package: pyproject.toml .venv/.dependencies
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
-	@touch $@
-
-%/node_modules/.installed: %/package-lock.json | .venv/.tools
-	@if command -v npm > /dev/null; then echo "installing the npm packages of $*" && npm ci --silent --prefix $* && touch $@; \
-	else echo "$*: npm is missing, so its packages are left out"; fi
-
-demo: setup
+# The packages that run, not those that test: the demo is there sooner.
+demo:
+	@$(TOGETHER) ready-to-run
 	@$(BIN)/handraise demo $(ARGS)
 
-test: setup .venv/.test-tools
+test: ready-to-test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -m "not chaos_long"
 
-up: setup
+up: .venv/.tools
 	@$(PYTHON) -m deploy.local up
 
 down:
 	@$(PYTHON) -m deploy.local down
 
-e2e: setup .venv/.test-tools
+e2e: ready-to-test
 	@$(BIN)/python -m pytest tests/e2e tests/clients
 
-chaos: setup .venv/.test-tools
+chaos: ready-to-test
 	@$(BIN)/python -m pytest tests/chaos -m chaos_long --timeout 0
 
 bench: setup
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
+
+ready-to-run: .venv/.package .venv/.kafka deploy/browser/node_modules/.installed
+
+ready-to-test: setup
+	@$(TOGETHER) .venv/.test-tools
+
+# On a bare Debian this installs what the rest is made with: venv, Maven, npm, ...
+.venv/.tools: deploy/tools.py
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is older than Python 3.11\n  where:  PATH\n  remedy: make PYTHON=/path/to/python3.11 ...")'
+	@$(PYTHON) -m deploy.local tools
+	@mkdir -p .venv && touch $@
+
+.venv/.test-tools: .venv/.tools
+	@$(PYTHON) -m deploy.local test-tools
+	@touch $@
+
+.venv/.kafka: deploy/kafka/pom.xml deploy/kafka/jars.sha256 | .venv/.tools
+	@$(PYTHON) -m deploy.local fetch
+	@touch $@
+
+.venv/.runtime: deploy/requirements.lock | .venv/.tools
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "installing the locked Python packages"
+	@$(PIP) --require-hashes -r deploy/requirements.lock
+	@touch $@
+
+.venv/.package: pyproject.toml .venv/.runtime
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+.venv/.dependencies: requirements.lock .venv/.package
+	@echo "installing the locked Python packages of the tests"
+	@$(PIP) --require-hashes -r requirements.lock
+	@touch $@
+
+%/node_modules/.installed: %/package-lock.json | .venv/.tools
+	@if command -v npm > /dev/null; then echo "installing the npm packages of $*" && npm ci --silent --prefix $* && touch $@; \
+	else echo "$*: npm is missing, so its packages are left out"; fi

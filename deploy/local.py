@@ -1,4 +1,4 @@
-"""Kafka and Redis for development: ``python -m deploy.local up | down | status | setup | setup-tests``.
+"""Kafka and Redis for development: ``python -m deploy.local up | down | status | tools | test-tools | fetch``.
 
 Also what tests, benchmarks and the demo start brokers with: ``start_kafka``, ``start_redis``, ``running``.
 
@@ -124,21 +124,24 @@ def running(folder: Path, environ: Mapping[str, str], say: Say = print) -> Itera
         down(site, lambda _: None)
 
 
-def setup(environ: Mapping[str, str], say: Say = print) -> None:
-    """Make all that running here needs be there; what only tests need is installed too, or said."""
-    needed = _needed_to_run(environ)
+def install_tools(environ: Mapping[str, str], say: Say = print) -> None:
+    """Make the programs that running here needs be there; those that only tests need are installed too, or said."""
     if tools.may_install():
         tools.require(tools.ALL, say)
-    tools.require(needed, say)
-    if tools.MAVEN in needed:
-        jars.fetch(say)
+    tools.require(_needed_to_run(environ), say)
     left = tools.missing(tools.ALL)
     if left:
         say(f"`make test` will also need: {tools.command(left)}")
 
 
-def setup_tests(say: Say = print) -> None:
-    """Make all that the tests need be there: each starts servers of its own, whatever the environment offers."""
+def fetch(environ: Mapping[str, str], say: Say = print) -> None:
+    """Bring the Kafka broker into the cache, unless the servers come from elsewhere."""
+    if tools.MAVEN in _needed_to_run(environ):
+        jars.fetch(say)
+
+
+def install_test_tools(say: Say = print) -> None:
+    """Make all that the tests need be there: they start servers of their own, whatever the environment offers."""
     tools.require(tools.ALL, say)
     jars.fetch(say)
 
@@ -228,8 +231,9 @@ def main(arguments: list[str], environ: Mapping[str, str], site: Site | None = N
         "up": lambda: up(site, environ),
         "down": lambda: down(site),
         "status": lambda: status(site, environ),
-        "setup": lambda: setup(environ),
-        "setup-tests": setup_tests,
+        "tools": lambda: install_tools(environ),
+        "test-tools": install_test_tools,
+        "fetch": lambda: fetch(environ),
     }
     if len(arguments) != 1 or arguments[0] not in actions:
         print(f"usage: python -m deploy.local {' | '.join(actions)}", file=sys.stderr)
