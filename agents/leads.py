@@ -1,0 +1,42 @@
+"""The leads role: the lead fold in the fenced lane.  All comes in as arguments; nothing here reads the environment."""
+
+from __future__ import annotations
+
+from agents.lane.config import LaneConfig
+from streams.lead_fold import INBOX, LeadFold
+from streams.rules import Rules
+
+ROLE = "leads"
+CHANGELOG = "leads.changelog"
+OUTPUTS = ("lead.state", "lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected")
+
+
+def leads_config(
+    *,
+    bootstrap: str,
+    partitions: int,
+    rules: Rules,
+    prefix: str = "",
+    accept_poison: int = 0,
+    instance_id: str | None = None,
+    metrics_host: str = "127.0.0.1",
+    metrics_port: int | None = None,
+) -> LaneConfig:
+    """The lane of a leads worker.
+
+    `accept_poison`: so many records of each partition that cannot be read are let through before the gauge counts.
+    `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
+    """
+    return LaneConfig(
+        bootstrap=bootstrap,
+        role=ROLE,
+        inbox=INBOX,
+        changelog=CHANGELOG,
+        partitions=partitions,
+        fold_factory=lambda partition, states: LeadFold(partition, states, rules, partitions, accept_poison),
+        outputs=OUTPUTS,
+        prefix=prefix,
+        instance_id=instance_id,
+        health_host=metrics_host,
+        health_port=metrics_port,
+    )

@@ -1,0 +1,74 @@
+"""The two processes that serve: a gateway and a worker, from settings to exit code."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from agents.lane.errors import LaneRefused
+from agents.lane.worker import main as run_lane
+from agents.leads import ROLE as LEADS
+from agents.leads import leads_config
+from gateway.problem import StartError
+from gateway.server import GatewayConfig
+from gateway.server import serve as serve_gateway
+from handraise import keyfile, rules, topics
+from handraise.failure import Failure
+from handraise.settings import ROOT, Settings
+
+ROLES = (LEADS,)
+BROWSER_BUILD = ROOT / "deploy/browser/node_modules/@segment/analytics-next/dist/umd/standalone.js"
+
+log = structlog.get_logger("handraise")
+
+
+def gateway(settings: Settings) -> None:
+    """Serve trackers until SIGTERM or SIGINT.  Raises Failure if it cannot start."""
+    rule_set = rules.load(settings.rules)
+    secret = keyfile.id_key(settings, lambda said: log.warning(said))
+    config = GatewayConfig(
+        bootstrap=settings.kafka,
+        partitions=settings.partitions,
+        id_secret=secret,
+        sources_text=rule_set.texts[rules.SOURCES_FILE],
+        vocabulary_text=rule_set.texts[rules.VOCABULARY_FILE],
+        browser_build=BROWSER_BUILD,
+        prefix=settings.prefix,
+        host=settings.gateway.host,
+        port=settings.gateway.port,
+        rules_folder=str(settings.rules),
+    )
+    try:
+        asyncio.run(
+            serve_gateway(config, started=lambda host, port: log.info("gateway serves", url=f"http://{host}:{port}"))
+        )
+    except StartError as error:
+        raise Failure(error.what, error.where, error.remedy) from error
+
+
+def worker(
+    settings: Settings, roles: tuple[str, ...], accept_poison: int, metrics_port: int | None, instance_id: str | None
+) -> int:
+    """Run a worker of these roles until SIGTERM or SIGINT; its exit code.  Raises Failure if it cannot start."""
+    unknown = [role for role in roles if role not in (*ROLES, "all")]
+    if unknown:
+        raise Failure(
+            f"there is no role {', '.join(unknown)}", "handraise worker", f"name one of: {', '.join(ROLES)}, all"
+        )
+    rule_set = rules.load(settings.rules)
+    asyncio.run(topics.require(settings))
+    try:
+        config = leads_config(
+            bootstrap=settings.kafka,
+            partitions=settings.partitions,
+            rules=rule_set.rules,
+            prefix=settings.prefix,
+            accept_poison=accept_poison,
+            instance_id=instance_id,
+            metrics_port=metrics_port,
+        )
+    except LaneRefused as error:
+        raise Failure(error.what, error.where, error.remedy) from error
+    log.info("worker starts", role=LEADS, rules=rule_set.rules.version, kafka=settings.kafka, prefix=settings.prefix)
+    return run_lane(config)
