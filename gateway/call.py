@@ -10,6 +10,7 @@ from gateway.body import RAW_NULL
 from gateway.problem import BadEvent
 
 _PLAIN_PAGE = frozenset({"path", "url", "referrer", "title", "search"})
+_PLAIN_LIBRARY = frozenset({"name", "version"})
 _TAKEN = ("ip", "userAgent", "campaign", "consent")
 """Parts of the context that have a field of their own in the record."""
 _REMEDY = "send the event as Segment's HTTP API has it"
@@ -127,6 +128,8 @@ def _take(rest: dict[str, msgspec.Raw]) -> Context:
     if page and page.keys() <= _PLAIN_PAGE:
         del rest["page"]
     library = found.get("library", _EMPTY)
+    if library and library.keys() <= _PLAIN_LIBRARY:
+        del rest["library"]
     return Context(
         found.get("ip", ""),
         found.get("userAgent", ""),

@@ -225,11 +225,11 @@ async def _run(
     try:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
         stopping.cancel()
         server.should_exit = True
         await serving
+        for each in signals:  # not before: a second SIGTERM must not cut short what the first one asked for
+            loop.remove_signal_handler(each)
 
 
 def _wall_clock_ms() -> int:
