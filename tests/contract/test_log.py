@@ -90,7 +90,7 @@ async def test_an_open_transaction_is_seen_uncommitted_only(bench: Bench, topic:
 
 
 async def test_a_transaction_is_visible_as_a_whole(bench: Bench, topic: str, writers: list[Writer]) -> None:
-    """One commit shows what was appended to both partitions; what another topic's partition was not given stays away."""
+    """One commit shows at once what was appended to both partitions."""
     writer = await started(bench, writers)
     await writer.begin()
     for partition in (0, 1, 0):
@@ -152,7 +152,7 @@ async def test_a_started_writer_fences_its_predecessor_at_the_append(
 async def test_a_started_writer_aborts_what_its_predecessor_left_open(
     bench: Bench, topic: str, writers: list[Writer]
 ) -> None:
-    """A start ends the older transaction at once: its records are never seen, readers go on, its commit raises Fenced."""
+    """A start ends the older transaction: its records are never seen, readers go on, its commit raises Fenced."""
     older = await started(bench, writers)
     await write(older, topic, entry("lost"))
     younger = await started(bench, writers)
