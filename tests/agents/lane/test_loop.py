@@ -1,0 +1,173 @@
+"""The batch loop: what is folded when, and what one transaction holds."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agents.lane.config import LaneConfig
+from agents.lane.errors import LaneFailed
+from agents.lane.memory_log import MemoryLog
+from agents.lane.simulated import SimulatedWorker
+from streams.fold import Sealed
+from tests.agents.lane import faults
+from tests.agents.lane.counting import TOPIC, CountingFold
+
+MAX_BATCH = 10
+
+
+class ObservedFold(CountingFold):
+    """A counting fold that tells its seals."""
+
+    def __init__(self, partition: int, states: dict[bytes, bytes]) -> None:
+        super().__init__(partition, states)
+        self.folded, self.sealed = 0, []
+
+    def apply(self, records):
+        """Count what was given."""
+        self.folded += len(records)
+        return super().apply(records)
+
+    def seal(self) -> Sealed:
+        """Note how much had been folded."""
+        self.sealed.append(self.folded)
+        return super().seal()
+
+
+class Bench:
+    """One worker over one partition, held at its commits."""
+
+    def __init__(self, point: str) -> None:
+        self.log = MemoryLog()
+        for topic in ("inbox", "changelog", TOPIC):
+            self.log.create(topic, 1)
+        self.folds: list[ObservedFold] = []
+        config = LaneConfig(
+            bootstrap="memory",
+            role="count",
+            inbox="inbox",
+            changelog="changelog",
+            partitions=1,
+            fold_factory=self.make,
+            max_batch=MAX_BATCH,
+        )
+        self.stop = faults.StopAt(point)
+        self.worker = SimulatedWorker(config, self.log, lane_log=faults.FaultyLog(self.log, self.stop), run_records=4)
+
+    def make(self, partition: int, states: dict[bytes, bytes]) -> ObservedFold:
+        """The fold factory."""
+        self.folds.append(ObservedFold(partition, states))
+        return self.folds[-1]
+
+    def send(self, records: int) -> None:
+        """Append records of one key each."""
+        self.log.produce("inbox", 0, [(b"%d" % number, b"event", []) for number in range(records)])
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    """Held before its first commit."""
+    made = Bench(faults.BEFORE_COMMIT)
+    await made.worker.take_over([0])
+    return made
+
+
+async def test_what_arrives_during_a_commit_is_folded_and_goes_into_the_next(bench: Bench) -> None:
+    """The first run is sealed at once; the runs after it are folded while it commits, and sealed together."""
+    bench.send(4)
+    await bench.worker.step()
+    await bench.stop.reached.wait()
+    bench.send(8)
+    await bench.worker.step()
+    await bench.worker.step()
+    assert bench.folds[0].folded == 12
+    assert bench.folds[0].sealed == [4]
+    bench.stop.released.set()
+    await bench.worker.run_until_idle()
+    assert bench.folds[0].sealed == [4, 12]
+
+
+async def test_a_full_batch_makes_the_feeder_wait(bench: Bench) -> None:
+    """With max_batch records pending nothing more is taken until the commit is done."""
+    bench.send(40)
+    going = asyncio.ensure_future(bench.worker.run_until_idle())
+    await bench.stop.reached.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert MAX_BATCH <= bench.folds[0].folded - 4 < MAX_BATCH + 4
+    bench.stop.released.set()
+    await going
+    assert bench.folds[0].folded == 40
+
+
+async def test_a_run_is_acknowledged_after_its_commit(bench: Bench) -> None:
+    """What Faust hears, and with it the lag tools, is never ahead of the cursor."""
+    bench.send(2)
+    records, after = bench.log.fetch("inbox", 0, 0)
+    heard: list[str] = []
+    await bench.worker.lane.feed(0, records, 0, after, lambda: heard.append("done"))
+    await bench.stop.reached.wait()
+    assert heard == []
+    bench.stop.released.set()
+    await bench.worker.settle()
+    assert heard == ["done"]
+
+
+async def test_one_transaction_holds_outputs_changes_and_the_cursor_last(bench: Bench) -> None:
+    """Nothing is visible before the commit; then all of it is, and the cursor is the changelog's last record."""
+    bench.send(3)
+    await bench.worker.step()
+    await bench.stop.reached.wait()
+    assert bench.log.fetch(TOPIC, 0, 0)[0] == bench.log.fetch("changelog", 0, 0)[0] == []
+    bench.stop.released.set()
+    await bench.worker.settle()
+    assert len(bench.log.fetch(TOPIC, 0, 0)[0]) == 3
+    assert [record.key for record in bench.log.fetch("changelog", 0, 0)[0]] == [b"0", b"1", b"2", b"\x00cursor"]
+
+
+async def test_an_idle_lane_writes_nothing(bench: Bench) -> None:
+    """No records, no transaction."""
+    await bench.worker.run_until_idle()
+    assert bench.folds[0].sealed == []
+    assert bench.log.end("changelog", 0) == 0
+
+
+async def test_runs_of_a_partition_that_is_not_ours_are_dropped(bench: Bench) -> None:
+    """A run that was on its way when its partition left is nobody's here."""
+    bench.send(4)
+    records, after = bench.log.fetch("inbox", 0, 0)
+    await bench.worker.give_up([0])
+    await bench.worker.lane.feed(0, records, 0, after)
+    assert bench.folds[0].folded == 0
+
+
+async def test_a_partition_that_leaves_frees_a_waiting_feeder(bench: Bench) -> None:
+    """A feeder that waits for room of a lost partition goes on with the others."""
+    bench.send(40)
+    going = asyncio.ensure_future(bench.worker.run_until_idle())
+    await bench.stop.reached.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not going.done()
+    await bench.worker.give_up([0])
+    bench.stop.released.set()
+    await going
+
+
+async def test_a_broken_seal_fails_the_worker() -> None:
+    """A fold that raises when it is sealed ends the worker as any other failure does."""
+
+    class Broken(ObservedFold):
+        """Cannot be sealed."""
+
+        def seal(self) -> Sealed:
+            raise RuntimeError("no seal")
+
+    made = Bench(faults.BEFORE_COMMIT)
+    made.make = Broken
+    made.worker.config = made.worker.config.__class__(**{**vars(made.worker.config), "fold_factory": Broken})
+    await made.worker.take_over([0])
+    made.send(1)
+    with pytest.raises(LaneFailed, match="no seal"):
+        await made.worker.run_until_idle()
