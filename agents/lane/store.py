@@ -37,7 +37,7 @@ class Store(base.Store):  # type: ignore[misc]
         leaving = [
             slot
             for partition, slot in lane.slots.items()
-            if partition not in partitions or slot.lost or changelog_ends[partition] > slot.changelog_end
+            if partition not in partitions or slot.lost or changelog_ends.get(partition, 0) > slot.changelog_end
         ]
         for slot in leaving:
             self.app.retire(lane.discard(slot.partition))

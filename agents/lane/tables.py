@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from faust.tables import manager, recovery
 
 from agents.lane.errors import LaneFailed, LaneRefused
 
 if TYPE_CHECKING:
     from agents.lane.app import LaneApp
+
+
+log = structlog.get_logger("agents.lane")
 
 
 class Recovery(recovery.Recovery):  # type: ignore[misc]
@@ -50,6 +54,7 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]
         self.tables.on_actives_ready()
         self.tables.on_standbys_ready()
         app.on_rebalance_end()
+        log.info("ready", partitions=sorted(app.lane.slots))
 
     async def _own(self, store: Any, partitions: set[int], ends: dict[int, int]) -> None:
         try:

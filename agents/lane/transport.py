@@ -178,10 +178,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         async with self._fetch_lock:
             await super().seek_wait(partitions)
 
-    def stable_end(self, partition: int) -> int | None:
-        """The last stable offset of an owned inbox partition as of the last fetch."""
-        end: int | None = self._thread.stable_end(TP(self.app.lane_config.names.inbox, partition))
-        return end
+    def behind(self, partition: int, next_offset: int) -> int:
+        """Offsets of an owned inbox partition that can be read and are not folded, as of the last fetch.
+
+        Where everything handed out is folded, what was fetched behind it was markers and aborted records: no lag.
+        """
+        tp = TP(self.app.lane_config.names.inbox, partition)
+        end = self._thread.stable_end(tp)
+        place = self._position[tp] if self._handed.get(tp) == next_offset else next_offset
+        return max(0, end - place) if end is not None else 0
 
     # -- commits, for lag tools: in the order in which runs were handed out
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:

@@ -183,8 +183,7 @@ def _measure_lag(app: LaneApp) -> int:
     """Offsets that can be read and are not folded, in the partitions that are meant to move; told to the metrics."""
     behind = 0
     for partition, slot in app.lane.slots.items():
-        end = app.consumer.stable_end(partition)
-        lag = max(0, end - slot.next_offset) if end is not None else 0
+        lag = app.consumer.behind(partition, slot.next_offset)
         app.metrics.lag(partition, lag)
         if slot.paused is None:
             behind += lag

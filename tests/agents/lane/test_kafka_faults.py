@@ -121,6 +121,25 @@ async def test_a_flood_pauses_its_partition_and_readiness_turns_red(lane: Counti
     assert await worker.ended() == 0, worker.said()
 
 
+async def test_markers_and_aborted_records_at_the_end_are_no_lag(lane: CountingLane) -> None:
+    """An inbox that ends with what nobody can read is folded to its end: the watchdog must not see a lag there."""
+    mailer = lane.bench.log.writer(f"{lane.bench.prefix}mailer")
+    await mailer.start()
+    for end in (mailer.commit, mailer.abort):
+        await mailer.begin()
+        for partition in range(PARTITIONS):
+            await (await mailer.append(lane.names.inbox, partition, [(b"mail", b"event", [])]))
+        await end()
+    await mailer.close()
+    url = await lane.start(health_port=0).health()
+    await lane.finished(PARTITIONS)
+    lag = f'handraise_lane_lag_records{{partition="{PARTITIONS - 1}",role="count"}} '
+    async with httpx.AsyncClient() as client:
+        while lag not in (metrics := (await client.get(f"{url}/metrics")).text):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+    assert metrics.split(lag)[1].startswith("0.0\n")
+
+
 async def test_ticks_go_to_the_owned_partitions(lane: CountingLane) -> None:
     """Each owned inbox partition gets Tick records, which the fold sees like any other."""
     lane.start(ticks=True)
