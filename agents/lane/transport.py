@@ -65,13 +65,12 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The consumer's own thread and event loop: heartbeats go on while the fold works."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """Faust has no setting for these four; aiokafka reads them when it starts."""
+        """Faust has no setting for these three; aiokafka reads them when it starts."""
         consumer = super()._create_worker_consumer(transport)
         config = self.app.lane_config
         consumer._fetch_max_wait_ms = config.fetch_max_wait_ms
         consumer._fetch_min_bytes = config.fetch_min_bytes
         consumer._isolation_level = "read_committed"  # what a fold acts on has a committed cause
-        consumer._retry_backoff_ms = 20
         return consumer
 
     async def spans(self, partitions: frozenset[TP], timeout_s: float) -> Mapping[TP, Span]:

@@ -12,6 +12,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -57,6 +58,25 @@ def log_at_info() -> None:
     services = [f"agents.lane.{module}" for module in ("app", "transport", "store", "tables")]
     for chatty in ("faust", "mode", "aiokafka", *services):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
+
+
+class Repeats(logging.Filter):
+    """Lets a library's message through once in a while: a cluster that is away makes a hundred of one a second."""
+
+    def __init__(self, period_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._period_s, self._clock = period_s, clock
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to say it; messages are told apart by the line of code that says them."""
+        place, now = (record.pathname, record.lineno), self._clock()
+        if now - self._said.get(place, -self._period_s) < self._period_s:
+            return False
+        self._said[place] = now
+        return True
 
 
 async def run(config: LaneConfig, *, lane_log: Log | None = None, guard: Guard | None = None) -> None:

@@ -28,7 +28,7 @@ PINS = (
     Pin(
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer",
         "c2701bfc3e6f6cad",
-        "we change four attributes of what it returns before it is started",
+        "we change three attributes of what it returns before it is started",
     ),
     Pin(
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.verify_event_path",
@@ -144,7 +144,7 @@ PINS = (
     Pin(
         "aiokafka.consumer.consumer:AIOKafkaConsumer.__init__",
         "01506f316191f7c9",
-        "the attributes that are changed: waits, bytes, isolation, back-off",
+        "the attributes that are changed: waits, bytes, isolation",
     ),
     Pin("aiokafka.consumer.consumer:AIOKafkaConsumer.start", "2f1ba70443327538", "reads those attributes"),
     Pin(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from agents.lane.errors import LaneFailed, LaneRefused
 from agents.lane.guard import Guard, Patience, StallGuard, Watchdog
+from agents.lane.worker import Repeats
 
 
 class Clock:
@@ -75,3 +78,16 @@ def test_lag_without_progress_is_stuck_and_lag_with_progress_is_not() -> None:
     assert not watchdog.stuck(0, progress)
     clock.now += 61
     assert not watchdog.stuck(0, progress)
+
+
+def test_a_repeated_message_is_said_once_in_a_while() -> None:
+    """The same line of code speaks every five seconds at most; others are heard meanwhile."""
+    clock = Clock()
+    repeats = Repeats(5.0, clock)
+
+    def said(line: int) -> bool:
+        return repeats.filter(logging.LogRecord("aiokafka", logging.ERROR, "client.py", line, "away", None, None))
+
+    assert [said(1), said(1), said(2)] == [True, False, True]
+    clock.now += 5
+    assert [said(1), said(1)] == [True, False]
