@@ -284,6 +284,7 @@ class KafkaAppender:
             max_batch_size=_MAX_BATCH_BYTES,
             max_request_size=_MAX_BATCH_BYTES + 100_000,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            retry_backoff_ms=250,
             metadata_max_age_ms=60_000,
         )
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,8 +12,6 @@ from gateway.problem import BadEvent
 
 _PLAIN_PAGE = frozenset({"path", "url", "referrer", "title", "search"})
 _PLAIN_LIBRARY = frozenset({"name", "version"})
-_TAKEN = ("ip", "userAgent", "campaign", "consent")
-"""Parts of the context that have a field of their own in the record."""
 _REMEDY = "send the event as Segment's HTTP API has it"
 
 Identifier = str | int | float | None
@@ -42,6 +41,17 @@ class _WriteKey(msgspec.Struct):
     writeKey: str | None = None  # noqa: N815
 
 
+class _Known(msgspec.Struct):
+    """The parts of a context that we look into."""
+
+    ip: str | None = None
+    userAgent: str | None = None  # noqa: N815
+    page: dict[str, Any] | None = None
+    library: dict[str, Any] | None = None
+    traits: dict[str, Any] | None = None
+    consent: dict[str, Any] | None = None
+
+
 class Context(NamedTuple):
     """What the gateway wants to know of an event's context."""
 
@@ -59,9 +69,10 @@ class Context(NamedTuple):
 _call = msgspec.json.Decoder(Call)
 _object = msgspec.json.Decoder(dict[str, Any] | None)
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
-_text = msgspec.json.Decoder(str | None)
+_known = msgspec.json.Decoder(_Known)
 _write_key = msgspec.json.Decoder(_WriteKey)
 _EMPTY: dict[str, Any] = {}
+_NOTHING = Context()
 _UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
@@ -98,46 +109,53 @@ def read_context(raw: msgspec.Raw, shared: msgspec.Raw) -> Context:
         rest = _raw_object.decode(raw) or {}
         if shared is not RAW_NULL:
             rest = (_raw_object.decode(shared) or {}) | rest
+            raw = msgspec.Raw(msgspec.json.encode(rest))
     except _UNREADABLE:
         return Context(rest={"unreadable": raw}, unreadable=True)
-    return _take(rest)
+    if not rest:
+        return _NOTHING
+    try:
+        return _context(_known.decode(raw), rest, unreadable=False)
+    except _UNREADABLE:
+        return _context(_readable(rest), rest, unreadable=True)
 
 
-def _take(rest: dict[str, msgspec.Raw]) -> Context:
-    """Read the parts that we know and remove those that have a field of their own in the record."""
-    unreadable = False
-    found: dict[str, Any] = {}
-    for name in ("page", "library", "traits", "consent"):
-        if (raw := rest.get(name)) is not None:
-            try:
-                found[name] = _object.decode(raw) or _EMPTY
-            except _UNREADABLE:
-                unreadable = True
-    for name in ("ip", "userAgent"):
-        if (raw := rest.get(name)) is not None:
-            try:
-                found[name] = _text.decode(raw) or ""
-            except _UNREADABLE:
-                unreadable = True
-    if (raw := rest.get("campaign")) is not None and (campaign := str(raw, "utf-8")).startswith("{"):
-        found["campaign"] = campaign
-    for name in _TAKEN:
-        if name in found:
-            del rest[name]
-    page = found.get("page", _EMPTY)
+def _readable(rest: dict[str, msgspec.Raw]) -> _Known:
+    """Those of the known parts that are what they should be."""
+    known = _Known()
+    for name in _Known.__struct_fields__:
+        if name in rest:
+            with contextlib.suppress(*_UNREADABLE):
+                part = _known.decode(msgspec.json.encode({name: rest[name]}))
+                setattr(known, name, getattr(part, name))
+    return known
+
+
+def _context(known: _Known, rest: dict[str, msgspec.Raw], *, unreadable: bool) -> Context:
+    """Put it together; what has a field of its own in the record leaves `rest`."""
+    campaign = "{}"
+    if (raw := rest.get("campaign")) is not None and (text := str(raw, "utf-8")).startswith("{"):
+        campaign = text
+        del rest["campaign"]
+    page, library = known.page or _EMPTY, known.library or _EMPTY
     if page and page.keys() <= _PLAIN_PAGE:
         del rest["page"]
-    library = found.get("library", _EMPTY)
     if library and library.keys() <= _PLAIN_LIBRARY:
         del rest["library"]
+    if known.ip is not None:
+        del rest["ip"]
+    if known.userAgent is not None:
+        del rest["userAgent"]
+    if known.consent is not None:
+        del rest["consent"]
     return Context(
-        found.get("ip", ""),
-        found.get("userAgent", ""),
+        known.ip or "",
+        known.userAgent or "",
         f"{_string(library, 'name')}/{_string(library, 'version')}" if library else "",
         page,
-        found.get("traits", _EMPTY),
-        found.get("campaign", "{}"),
-        found.get("consent", _EMPTY),
+        known.traits or _EMPTY,
+        campaign,
+        known.consent or _EMPTY,
         rest,
         unreadable,
     )

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from gateway import body as bodies
+from gateway import clock
 from gateway.appender import Appender, Row, Unavailable
 from gateway.body import Parcel
 from gateway.call import read_write_key
@@ -235,7 +236,7 @@ def _arrival(source: Source, parcel: Parcel, request: Request, received_at: int)
     return Arrival(
         source,
         received_at,
-        parcel.sentAt,
+        _sent_at(parcel),
         source.client_address(request.peer, request.forwarded_for) if browser else "",
         browser,
         headers.get(b"user-agent", b"").decode("latin-1") if browser else "",
@@ -251,6 +252,13 @@ def _expect_post(method: str, request: Request) -> None:
     if method != "POST":
         what = f"{method} is not for this path"
         raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "bad_method", what, request.path, "send it by POST")
+
+
+def _sent_at(parcel: Parcel) -> int | None:
+    try:
+        return clock.read_time(parcel.sentAt)
+    except (ValueError, OverflowError):
+        return None  # the client's clock cannot be judged then
 
 
 async def _read(receive: Receive, request: Request) -> bytes | None:

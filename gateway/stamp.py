@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway import clock, crawlers
-from gateway.call import Call, Context, Time, read_call, read_context, read_object
+from gateway.call import Call, Context, read_call, read_context, read_object
 from gateway.contact import locate, normal_email, normal_phone
 from gateway.problem import BadEvent
 from gateway.sources import Source
@@ -31,7 +31,8 @@ class Arrival(NamedTuple):
 
     source: Source
     received_at: int
-    sent_at: Time
+    sent_at: int | None
+    """When the client says that it sent the request, in milliseconds."""
     address: str
     """The visitor's address if the request comes from a browser, else "": a server's own address tells nothing."""
     browser: bool
@@ -231,8 +232,10 @@ class _Who(NamedTuple):
 
 
 def _clocks(call: Call, arrival: Arrival, flags: list[str]) -> clock.Clocks:
+    sent_at = arrival.sent_at
     try:
-        sent_at = clock.read_time(call.sentAt or arrival.sent_at)
+        if call.sentAt is not None:
+            sent_at = clock.read_time(call.sentAt) or sent_at
         original_at = clock.read_time(call.originalTimestamp or call.timestamp)
     except (ValueError, OverflowError):
         flags.append("clock_unreadable")
