@@ -91,11 +91,11 @@ class Partition:
         told = self.told
         told.now_s = max(told.now_s, at_s)
         for lead in told.leads.values():
-            if lead.hot and self._below(lead, max(told.now_s, lead.as_of_s)):
+            if lead.hot and told.now_s > lead.as_of_s and self._below(lead, told.now_s):
                 due_s = self._first_below(lead)
                 self._due.setdefault(f"cool {lead.lead_id}", (due_s, lead.lead_id, "cool"))
             expiry_s = lead.as_of_s + self.model.idle_s
-            if lead.lead_id.startswith("a_") and told.now_s >= expiry_s:
+            if lead.lead_id.startswith("a_") and not lead.hot and told.now_s >= expiry_s:
                 self._due.setdefault(f"expire {lead.lead_id}", (expiry_s, lead.lead_id, "expire"))
 
     def _below(self, lead: Lead, at_s: int) -> bool:
@@ -118,7 +118,6 @@ class Partition:
             del self._due[f"{what} {lead_id}"]
             lead = told.leads[lead_id]
             if what == "expire":
-                self._due.pop(f"cool {lead_id}", None)
                 del told.leads[lead_id]
                 told.expired.append((offset, lead_id))
                 continue

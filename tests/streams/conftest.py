@@ -1,6 +1,9 @@
 """One deterministic profile for the property tests: the same examples on every machine."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("tests.streams.harness")
 
 settings.register_profile(
     "laws", derandomize=True, deadline=None, max_examples=150, database=None, suppress_health_check=list(HealthCheck)
