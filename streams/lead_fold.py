@@ -131,19 +131,19 @@ class LeadFold:
                 "from_the_future" if occurred_at > 0 else "before_1970",
                 f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
             )
-        key, offset = record.key or b"", record.offset
-        lead = self._lead(key)
-        if isinstance(lead, Moved):
-            return self._forward(lead.to.encode(), value)
+        key = record.key or b""
+        lead = self._open.get(key) or self._lead(key)
         if lead is None:
             if not _KEY.fullmatch(key):
                 raise Undecodable("bad_key", f"the key {key[:40]!r} is no lead id")
             if partition_of(key, self._partitions) != self._partition:
                 return self._forward(key, value)
+        elif isinstance(lead, Moved):
+            return self._forward(lead.to.encode(), value)
         if verdict != "human":
             reasons = _tail(value).verdict_reasons
             return self._publisher.quarantine(key, value, event_id, verdict, reasons, occurred_at)
-        if lead is not None and holds(lead.ids, event_id):
+        if lead is not None and event_id in lead.ids and holds(lead.ids, event_id):
             reasons = ("the lead already has this event",)
             return self._publisher.quarantine(key, value, event_id, "duplicate", reasons, occurred_at)
 
@@ -156,8 +156,7 @@ class LeadFold:
         if lead is None:
             as_of = max(at, self._now)
             known = _first_known(key, value, at)
-            lead = self._open[key] = new_lead(at, as_of, rules)
-            lead.known = [known]
+            lead = self._open[key] = new_lead(at, as_of, known, rules)
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
             if at > lead.last_seen:
@@ -171,14 +170,14 @@ class LeadFold:
                 lead.titles[rule.code] = (title or asset)[:MOST_TITLE]
         if email is not None:
             _learn_email(lead, email, at)
-        self._touched[key] = offset
+        self._touched[key] = record.offset
         self._judge(key, lead, kind, event_id, as_of, fell)
         return None
 
     def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int, fell: bool) -> None:
         """Stage and heat after an accepted event, and when a tick is to look next."""
         rules = self._rules
-        if lead.stage == VISITOR and (len(lead.known) > 1 or key[:1] != b"a" or kind in rules.inquiry_kinds):
+        if lead.stage == VISITOR and (_has_email(lead) or key[:1] != b"a" or kind in rules.inquiry_kinds):
             self._inquire(key, lead, kind, event_id, as_of)
         # The ceiling saves most leads the price of a score: below every mark nothing can happen.
         if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
@@ -310,10 +309,11 @@ def _fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
     return tuple(rule for rule in matched if all(condition.holds(properties) for condition in rule.conditions))
 
 
-def _first_known(key: bytes, value: bytes, at: int) -> Known:
+def _first_known(key: bytes, value: bytes, at: int) -> list[Known]:
+    """The identifier that the key was made of, if the event tells it."""
     event, kind = _tail(value), key[:1].decode()
     identifier = {"u": event.user_id, "e": event.email, "a": event.anonymous_id}[kind]
-    return Known(_KIND_NAMES[kind], identifier or "", at)
+    return [Known(_KIND_NAMES[kind], identifier, at)] if identifier else []
 
 
 def _learn_email(lead: Lead, email: str, at: int) -> None:
@@ -322,4 +322,4 @@ def _learn_email(lead: Lead, email: str, at: int) -> None:
 
 
 def _has_email(lead: Lead) -> bool:
-    return any(known.kind == "email" for known in lead.known)
+    return bool(lead.known) and lead.known[-1].kind == "email"  # addresses come after what the key was made of

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from streams.decay import forward, rebase
 from streams.rules import DAY_S, Rule, Rules, group_of, half_life_of, has_key
-from streams.state import END, PAGE, Lead, Visits
+from streams.state import END, PAGE, Known, Lead, Visits
 
 HORIZON_S = 35 * DAY_S
 """How far behind the newest event the ledger is exact."""
@@ -51,9 +51,9 @@ def line_for(last_seen: int) -> int:
     return max(0, week_start(last_seen - HORIZON_S))
 
 
-def new_lead(at: int, as_of: int, rules: Rules) -> Lead:
+def new_lead(at: int, as_of: int, known: list[Known], rules: Rules) -> Lead:
     """A lead about to receive its first event."""
-    return Lead(rules.number, line_for(at), at, at, as_of, stage_since=as_of)
+    return Lead(rules.number, line_for(at), at, at, as_of, stage_since=as_of, known=known)
 
 
 def holds(column: bytes, item: bytes) -> bool:
@@ -87,11 +87,14 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
         _insert(lead, at, event_id, is_page, matched, asset)
         rebuild(lead, rules)
         return True
+    marks, fell, recorded = "", False, lead.marks
     if is_page:
-        matched = (*matched, *_visit(lead, at, rules))
-    marks, fell = PAGE if is_page else "", False
+        marks = PAGE
+        lead.visits, on_visit = _next_page(lead.visits, at, rules)
+        if on_visit:
+            matched = (*matched, *on_visit)
     for rule in matched:
-        counts = _has_room(lead, rule, at, asset)
+        counts = recorded.count(rule.counted) < rule.least_limit or _has_room(lead, rule, at, asset)
         marks += rule.counted if counts else rule.cut
         if rule.clears:
             lead.cleared[rule.group] = at
@@ -117,27 +120,20 @@ def _time(lead: Lead, index: int) -> int:
     return at
 
 
-def _visit(lead: Lead, at: int, rules: Rules) -> list[Rule]:
-    """Count a page view that comes in order; the rules on visits that it matches."""
-    before = lead.visits
-    lead.visits, matched = _next_page(before, at, rules)
-    return matched
-
-
-def _next_page(before: Visits, at: int, rules: Rules) -> tuple[Visits, list[Rule]]:
+def _next_page(before: Visits, at: int, rules: Rules) -> tuple[Visits, tuple[Rule, ...]]:
+    """Count a page view; the rules on visits that it matches."""
     gap = at - before.last
-    if before.count and gap < rules.session_gap_s:
+    if gap < rules.session_gap_s and before.count:
         pages = before.pages + 1
-        matched = [rule for page, rule in rules.page_rules if page == pages]
-        return Visits(before.count, at, pages), matched
-    matched = [rule for page, rule in rules.page_rules if page == 1]
+        return Visits(before.count, at, pages), rules.page_rules.get(pages, ())
+    matched = rules.page_rules.get(1, ())
     if before.count:
-        matched += [rule for within, rule in rules.return_rules if gap <= within]
+        matched += tuple(rule for within, rule in rules.return_rules if gap <= within)
     return Visits(before.count + 1, at, 1), matched
 
 
 def _has_room(lead: Lead, rule: Rule, at: int, asset: str) -> bool:
-    """True if no limit cuts a match that is the latest of its rule; notes a once-only match."""
+    """True if no limit cuts a match that is the latest of its rule; remembers a once-only match."""
     if rule.once:
         key = once_key(rule, asset)
         room = not holds(lead.onces, key) and not holds(lead.old_onces, key)

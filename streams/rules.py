@@ -132,6 +132,8 @@ class Rule:
     period_limits: tuple[tuple[int, int], ...]
     """(count, period in days: 1 or 7)."""
     once: Literal["", "ever", "asset"]
+    least_limit: int
+    """With fewer matches on record that count, no limit can cut the next one."""
     clears: bool
     reason: str
     keeps_title: bool
@@ -148,7 +150,8 @@ class Rules:
     """The same as a number."""
     rules: tuple[Rule, ...]
     by_code: dict[int, Rule]
-    page_rules: tuple[tuple[int, Rule], ...]
+    page_rules: dict[int, tuple[Rule, ...]]
+    """page views in a visit → the rules that the last of them matches."""
     return_rules: tuple[tuple[int, Rule], ...]
     group_names: dict[int, str]
     caps: dict[int, int]
@@ -238,7 +241,10 @@ def load(files: Mapping[str, str]) -> Rules:
         number=int(digest, 16),
         rules=rules,
         by_code={rule.code: rule for rule in rules},
-        page_rules=tuple((entry.session_page, rule) for entry, rule in compiled if entry.session_page),
+        page_rules={
+            page: tuple(rule for entry, rule in compiled if entry.session_page == page)
+            for page in {entry.session_page for entry in model.rule if entry.session_page}
+        },
         return_rules=tuple(
             (entry.return_within_days * DAY_S, rule) for entry, rule in compiled if entry.return_within_days
         ),
@@ -277,6 +283,7 @@ def _compile(entry: RuleEntry, group: int) -> Rule:
         cut=chr(4 * entry.code + 2 * bool(once) + 1),
         on_visits=not entry.kinds,
         period_limits=tuple((limit.count, days[limit.per]) for limit in entry.limits if limit.per in days),
+        least_limit=0 if once else min((limit.count for limit in entry.limits), default=1 << 30),
         once=once,  # type: ignore[arg-type]
         clears=entry.clears,
         reason=entry.reason,

@@ -9,7 +9,7 @@ from streams.ledger import is_worth, rows
 from streams.rules import DAY_S, Rule, Rules, group_of, half_life_of
 from streams.state import Lead
 
-_MAX_STEPS = 64
+_MAX_STEPS = 3
 _RATE_BITS = 24
 
 
@@ -76,7 +76,8 @@ def strengths(lead: Lead, rules: Rules, at: int) -> list[Strength]:
 def earliest_below(lead: Lead, rules: Rules, mark: int, start: int) -> int:
     """A time after `start` (seconds) at which the score may first be below `mark` milli-points; never too late.
 
-    Steps as far as decay cannot yet have reached the mark; the steps shrink towards the crossing.
+    It may be too early: then the crossing is nearer, and asking again gives a better answer.  Few steps are taken at
+    once, because most leads do something before the time comes.
     """
     at = start
     for _ in range(_MAX_STEPS):
@@ -115,6 +116,6 @@ def _safe_step(lead: Lead, rules: Rules, mark: int, at: int) -> int:
         score += min(points, cap)
     if to_millipoints(score) < mark:
         return -1
-    # Rounding makes half a milli-point of the mark; a quarter stays as a margin for the steps of the decay table.
-    slack = max(score - (mark << FRACTION_BITS) + (1 << FRACTION_BITS - 2), 0) << _RATE_BITS
+    # Rounding makes half a milli-point of the mark; an eighth stays as a margin for the steps of the decay table.
+    slack = max(score - (mark << FRACTION_BITS) + (3 << FRACTION_BITS - 3), 0) << _RATE_BITS
     return max(slack // max(rate, 1), min(until_uncapped, slack // max(uncapped_rate, 1)))
