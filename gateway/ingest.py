@@ -6,13 +6,9 @@ reason.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -23,16 +19,28 @@ from gateway.body import Parcel
 from gateway.call import read_write_key
 from gateway.metrics import Metrics
 from gateway.problem import BadEvent, Problem
+from gateway.request import (
+    JSON,
+    PREFLIGHT,
+    RETRY_AFTER_S,
+    Held,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    answer,
+    basic_user,
+    cors,
+    expect_post,
+    query_key,
+    read_body,
+    read_head,
+)
 from gateway.sources import Source, Sources
 from gateway.stamp import Arrival, Stamper
 from schemas.codec import encode
 from schemas.keys import partition_of
 from schemas.records import Rejected
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 _SINGLE = ("track", "page", "screen", "identify", "group", "alias")
 PATHS: dict[str, tuple[str | None, bool]] = {
@@ -45,33 +53,8 @@ PATHS: dict[str, tuple[str | None, bool]] = {
 }
 """Path -> (the call it stands for, None for a batch; whether its events are imported)."""
 
-_JSON = (b"content-type", b"application/json")
 _SUCCESS = b'{"success":true}'
-_PREFLIGHT: Headers = [
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, anonymousid, sentat, x-retry-count, sp-anonymous"),
-    (b"access-control-max-age", b"86400"),
-]
-_MAX_DRAINED_BYTES = 8 * 1024 * 1024
-"""A body over the limit is read so far, so that its sender sees the answer and not a broken connection."""
-_RETRY_AFTER_S = 2
-
-
-class Request(NamedTuple):
-    """What the answer depends on, beside the body."""
-
-    path: str
-    call: str | None
-    imported: bool
-    headers: dict[bytes, bytes]
-    query: bytes
-    peer: str
-    forwarded_for: tuple[str, ...]
-
-    @property
-    def origin(self) -> str:
-        """The page's origin; "" if the request does not come from a page."""
-        return self.headers.get(b"origin", b"").decode("latin-1")
+_KEY_REMEDY = "use the write key of a source in rules/sources.toml"
 
 
 class Ingest:
@@ -84,8 +67,10 @@ class Ingest:
         appender: Appender,
         metrics: Metrics,
         rejected_partitions: int,
+        held_bytes: int,
         now: Callable[[], int],
     ) -> None:
+        self._held = Held(held_bytes)
         self._sources, self._stamper, self._appender, self._now = sources, stamper, appender, now
         self._metrics, self._rejected_partitions = metrics, rejected_partitions
         self._statuses = {status: metrics.requests.labels(str(int(status))) for status in HTTPStatus}
@@ -96,36 +81,39 @@ class Ingest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = _request(scope)
-        cors = _cors(request.origin, self._sources)
+        request = read_head(scope)
+        headers = cors(request.origin, self._sources)
         if scope["method"] == "OPTIONS":
             self._statuses[HTTPStatus.NO_CONTENT].inc()
-            await _answer(send, HTTPStatus.NO_CONTENT, [*cors, *_PREFLIGHT] if len(cors) > 1 else cors, b"")
+            await answer(send, HTTPStatus.NO_CONTENT, [*headers, *PREFLIGHT] if len(headers) > 1 else headers, b"")
             return
         begun = time.perf_counter()
         try:
-            _expect_post(scope["method"], request)
-            body = await _read(receive, request)
+            expect_post(scope["method"], request.path)
+            body = await read_body(receive, request.path, self._held)
             if body is None:
                 return
-            await self._take(body, request)
+            try:
+                await self._take(body, request)
+            finally:
+                self._held.bytes -= len(body)
         except Problem as problem:
             self._statuses[problem.status].inc()
             if problem.retry_after_s is not None:
-                cors.append((b"retry-after", str(problem.retry_after_s).encode()))
-            await _answer(send, problem.status, [_JSON, *cors], problem.body())
+                headers.append((b"retry-after", str(problem.retry_after_s).encode()))
+            await answer(send, problem.status, [JSON, *headers], problem.body())
             return
         finally:
             self._metrics.request_seconds.observe(time.perf_counter() - begun)
         self._statuses[HTTPStatus.OK].inc()
-        await _answer(send, HTTPStatus.OK, [_JSON, *cors], _SUCCESS)
+        await answer(send, HTTPStatus.OK, [JSON, *headers], _SUCCESS)
 
     async def _take(self, body: bytes, request: Request) -> None:
         received_at = self._now()
-        key = _basic_user(request.headers.get(b"authorization"))
+        key = basic_user(request.headers.get(b"authorization"))
         if key is not None:
             self._source(key, request)
-        parcel = bodies.read(body, request.path, batch=request.call is None)
+        parcel = bodies.read(body, request.path, batch=PATHS[request.path][0] is None)
         rows: list[Row] = []
         counts: list[tuple[Source, list[int]]] = []
         for source, events, unknown in self._by_source(key or parcel.writeKey, parcel, request):
@@ -174,7 +162,7 @@ class Ingest:
                 f"the events could not be stored: {why}",
                 "the gateway's way to Kafka",
                 "send them again later",
-                _RETRY_AFTER_S,
+                RETRY_AFTER_S,
             ) from why
 
     def _source(self, key: str, request: Request) -> Source:
@@ -199,7 +187,7 @@ class Ingest:
     ) -> Iterable[tuple[Source, list[msgspec.Raw], list[msgspec.Raw]]]:
         """The events under their source, and beside the first source those whose write key is not known."""
         events = parcel.batch if isinstance(parcel.batch, list) else []
-        fallback = _query_key(request.query)
+        fallback = query_key(request.query)
         if key is not None:
             return [(self._source(key, request), events, [])]
         groups: dict[str, list[msgspec.Raw]] = {}
@@ -214,25 +202,10 @@ class Ingest:
         return [(source, grouped, [] if n else unknown) for n, (source, grouped) in enumerate(taken)]
 
 
-_KEY_REMEDY = "use the write key of a source in rules/sources.toml"
-
-
-def _request(scope: Scope) -> Request:
-    headers = dict(scope["headers"])
-    call, imported = PATHS[scope["path"]]
-    forwarded: tuple[str, ...] = ()
-    if b"x-forwarded-for" in headers:
-        forwarded = tuple(value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
-    peer = scope.get("client")
-    return Request(
-        scope["path"], call, imported, headers, scope.get("query_string", b""), peer[0] if peer else "", forwarded
-    )
-
-
 def _arrival(source: Source, parcel: Parcel, request: Request, received_at: int) -> Arrival:
     headers = request.headers
-    # Browsers send Origin with every cross-origin post, and Sec-Fetch-Site with every request.
-    browser = b"origin" in headers or b"sec-fetch-site" in headers
+    call, imported = PATHS[request.path]
+    browser = request.from_browser
     return Arrival(
         source,
         received_at,
@@ -242,16 +215,10 @@ def _arrival(source: Source, parcel: Parcel, request: Request, received_at: int)
         headers.get(b"user-agent", b"").decode("latin-1") if browser else "",
         headers.get(b"sec-gpc") == b"1",
         headers.get(b"dnt") == b"1",
-        request.imported,
-        request.call,
+        imported,
+        call,
         parcel.context,
     )
-
-
-def _expect_post(method: str, request: Request) -> None:
-    if method != "POST":
-        what = f"{method} is not for this path"
-        raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "bad_method", what, request.path, "send it by POST")
 
 
 def _sent_at(parcel: Parcel) -> int | None:
@@ -259,67 +226,3 @@ def _sent_at(parcel: Parcel) -> int | None:
         return clock.read_time(parcel.sentAt)
     except (ValueError, OverflowError):
         return None  # the client's clock cannot be judged then
-
-
-async def _read(receive: Receive, request: Request) -> bytes | None:
-    """The whole body; None if the client has gone.  Raises Problem (400) if it is over the limit."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > bodies.MAX_BODY_BYTES:
-            raise bodies.too_large(request.path)
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        size += len(part := message.get("body", b""))
-        if size <= bodies.MAX_BODY_BYTES:
-            parts.append(part)
-        elif size > _MAX_DRAINED_BYTES:
-            break
-    if size > bodies.MAX_BODY_BYTES:
-        raise bodies.too_large(request.path)
-    return b"".join(parts)
-
-
-async def _answer(send: Send, status: HTTPStatus, headers: Headers, body: bytes) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": int(status),
-            "headers": [*headers, (b"content-length", str(len(body)).encode())],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
-def _cors(origin: str, sources: Sources) -> Headers:
-    """What tells a browser that the page may read the answer: the page's own origin, if any source allows it."""
-    if not origin:
-        return []
-    vary = (b"vary", b"Origin")
-    if not sources.allow(origin):
-        return [vary]
-    echoed = (b"access-control-allow-origin", origin.encode("latin-1"))
-    return [echoed, vary, (b"access-control-expose-headers", b"Retry-After")]
-
-
-def _basic_user(header: bytes | None) -> str | None:
-    """The user of Basic authentication, None if there is none: SDKs send the write key as `key:` or `key`."""
-    if header is None or header[:6].lower() != b"basic ":
-        return None
-    try:
-        user = base64.b64decode(header[6:].strip(), validate=True).partition(b":")[0].decode()
-    except (binascii.Error, ValueError):
-        return None
-    return user or None
-
-
-def _query_key(query: bytes) -> str | None:
-    if b"writeKey" not in query:
-        return None
-    return parse_qs(query.decode("latin-1")).get("writeKey", [None])[0]

@@ -19,10 +19,11 @@ from aiokafka.errors import KafkaError
 
 from gateway import sources
 from gateway.appender import Appender, KafkaAppender, Unavailable
-from gateway.ingest import PATHS, Ingest, Receive, Scope, Send
+from gateway.ingest import PATHS, Ingest
 from gateway.metrics import Metrics
 from gateway.pages import BrowserBuild, Pages
 from gateway.problem import StartError
+from gateway.request import Receive, Scope, Send
 from gateway.stamp import Stamper
 from schemas.topics import physical, topic
 from streams import vocabulary
@@ -59,7 +60,7 @@ class GatewayConfig:
     rules_folder: str = "rules"
     """Where the two texts come from, for messages."""
     buffer_bytes: int = 64 * 1024 * 1024
-    """Bound on events that Kafka has not confirmed; beyond it 503."""
+    """Bound on bodies in work, and on records that Kafka has not confirmed; beyond it 503."""
     patience_s: float = 8.0
     """How long a request waits for Kafka; SDKs wait 10 to 15 s for the answer."""
     connect_s: float = 30.0
@@ -91,7 +92,9 @@ def make_app(
     known = sources.load(f"{config.rules_folder}/sources.toml", config.sources_text)
     words = vocabulary.load(f"{config.rules_folder}/vocabulary.toml", config.vocabulary_text)
     stamper = Stamper(words, config.id_secret, config.partitions)
-    ingest = Ingest(known, stamper, appender, metrics, _rejected_partitions(config), now or _wall_clock_ms)
+    ingest = Ingest(
+        known, stamper, appender, metrics, _rejected_partitions(config), config.buffer_bytes, now or _wall_clock_ms
+    )
     return Gateway(ingest, Pages(known, appender, metrics, BrowserBuild(config.browser_build)).app())
 
 

@@ -82,7 +82,9 @@ class Stamper:
                 return None
             properties, traits, context = self._without_person(properties, traits, context)
             flags.append("opted_out")
-        who = self._identify(call, properties, traits, context, flags, anonymous)
+        # A group's traits are the company's, whose address and number are nobody's.
+        own = {} if name == "group" else traits
+        who = self._identify(call, properties, own, context, flags, anonymous)
         strongest = identity.strongest(who.user_id, who.email, who.anonymous_id)
         if strongest is None:
             if anonymous:

@@ -17,6 +17,8 @@ class MemoryAppender:
         self._here = asyncio.Event()
         self._here.set()
         self._stuck = False
+        self.asked = asyncio.Event()
+        """Set once something was appended, or waits to be."""
 
     def away(self) -> None:
         """The broker stops answering."""
@@ -35,6 +37,7 @@ class MemoryAppender:
         if self._bytes + size > self._buffer_bytes:
             raise Unavailable("the buffer is full")
         self._bytes += size
+        self.asked.set()
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._here.wait()

@@ -1,5 +1,6 @@
 """Segment's HTTP protocol at the gateway's door."""
 
+import asyncio
 import gzip
 import json
 from typing import Any
@@ -8,7 +9,9 @@ import httpx
 import pytest
 
 from gateway.body import MAX_BODY_BYTES, MAX_EVENT_BYTES, MAX_EVENTS
-from tests.gateway.conftest import NOW, Door
+from gateway.server import make_app
+from tests.gateway.conftest import NOW, Door, config
+from tests.gateway.memory import MemoryAppender
 
 CALLS = ["track", "page", "screen", "identify", "group", "alias"]
 
@@ -217,6 +220,23 @@ async def test_503_with_retry_after_while_kafka_is_away(door: Door) -> None:
     door.appender.back()
     assert (await door.post("/v1/track", event())).status_code == 200
     assert (await door.client.get("/readyz")).status_code == 200
+
+
+async def test_memory_for_bodies_is_bounded() -> None:
+    """While as many bytes as may be are in work, who comes gets 503 and is told to come back; then there is room."""
+    appender = MemoryAppender(patience_s=5)
+    app: Any = make_app(config(buffer_bytes=3000), appender)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
+        body = {"batch": [event(properties={"text": "x" * 2000})]}
+        appender.away()
+        first = asyncio.create_task(client.post("/v1/batch", json=body, auth=("demo", "")))
+        await appender.asked.wait()
+        for _ in range(3):
+            refused = await client.post("/v1/batch", json=body, auth=("demo", ""))
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        appender.back()
+        assert (await first).status_code == 200
+        assert (await client.post("/v1/batch", json=body, auth=("demo", ""))).status_code == 200
 
 
 async def test_other_methods_are_405(door: Door) -> None:

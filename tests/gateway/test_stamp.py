@@ -178,6 +178,13 @@ def test_an_email_is_found_wherever_trackers_put_it(place: dict[str, Any]) -> No
     assert engagement(**{name: inner}).email == "a@b.example"
 
 
+def test_a_companys_address_is_nobodys() -> None:
+    """The traits of a group call are the company's and identify no person."""
+    found = engagement(type="group", groupId="acme", traits={"email": "info@acme.example", "phone": "+4930123456"})
+    assert (found.email, found.phone, found.flags) == (None, None, ())
+    assert "info@acme.example" in found.traits
+
+
 @pytest.mark.parametrize(
     ("email", "flag"),
     [("nonsense", "email_malformed"), ("a@b@c.example", "email_malformed"), ("TEST@test.com", "email_blocked")],
