@@ -25,6 +25,10 @@ from agents.metrics import LaneMetrics
 
 log = structlog.get_logger("agents.lane")
 
+# The broker answers a commit before the markers are written, 1 to 2 ms. A transaction begun meanwhile is refused, and
+# aiokafka tries again after a fixed 20 ms: resting for 3 makes back-to-back transactions take 7 ms instead of 25.
+REST_S = 0.003
+
 
 class LaneApp(faust.App):  # type: ignore[misc]
     """A Faust app whose one agent feeds a lane."""
@@ -45,6 +49,7 @@ class LaneApp(faust.App):  # type: ignore[misc]
             fail=guard.die,
             changing_hands=lambda: self.rebalancing,
             paused=self._pause,
+            rest=lambda: asyncio.sleep(REST_S),
         )
         self._retiring: set[asyncio.Task[None]] = set()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agents.lane.errors import Fenced, LaneFailed
 from agents.lane.slot import Slot
@@ -24,7 +24,8 @@ class Lane:
     """The slots of one worker, and their transactions.
 
     `fail` is called once with what went wrong in a slot that is ours, and must end the process; `changing_hands` says
-    whether a rebalance is on, when a fence is no surprise; `paused` is told of a partition that stopped for good.
+    whether a rebalance is on, when a fence is no surprise; `paused` is told of a partition that stopped for good;
+    `rest` is awaited between two transactions of one partition.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class Lane:
         fail: Callable[[BaseException], None],
         changing_hands: Callable[[], bool] = lambda: False,
         paused: Callable[[int, str], None] = lambda partition, reason: None,
+        rest: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),
     ) -> None:
         self.slots: dict[int, Slot] = {}
         self.progress = 0
         """Transactions committed so far; the watchdog compares it."""
         self._metrics, self._max_batch = metrics, max_batch
-        self._fail, self._changing_hands, self._paused = fail, changing_hands, paused
+        self._fail, self._changing_hands, self._paused, self._rest = fail, changing_hands, paused, rest
         self._room = asyncio.Event()  # some slot has begun to commit what was pending, or was lost
         self._commits: set[asyncio.Task[None]] = set()
 
@@ -110,6 +112,7 @@ class Lane:
                 self._count(sealed, pending.records, time.monotonic() - began)
                 for acknowledge in pending.acknowledgements:
                     acknowledge()
+                await self._rest()
         except Exception as error:
             self._failed(slot, error)
         finally:

@@ -11,6 +11,7 @@ from schemas.head import record_name
 from tests.agents.lane import faults
 from tests.agents.lane.conftest import PARTITIONS, CountingLane
 from tests.agents.lane.counting import TOPIC
+from tests.contract.bench import SMALL_BYTES
 
 
 async def test_workers_killed_at_every_point_in_turn_leave_exact_books(lane: CountingLane) -> None:
@@ -67,10 +68,10 @@ async def test_a_worker_stopped_beyond_its_session_ends_when_it_wakes_up(lane: C
 
 async def test_workers_come_and_go_under_load_without_a_fault(lane: CountingLane) -> None:
     """A second worker joins, the first leaves on SIGTERM, records arriving: both exit 0, the books are exact."""
-    first = lane.start(instance_id="first")
+    first = lane.start(instance_id=None)
     await first.says("partitions taken over")
     sending = asyncio.ensure_future(_send_for_a_while(lane))
-    second = lane.start(instance_id="second")
+    second = lane.start(instance_id=None)
     await second.says("partitions taken over")
     first.send(signal.SIGTERM)
     assert await first.ended() == 0, first.said()
@@ -96,6 +97,17 @@ async def test_a_raising_fold_ends_the_process_and_the_next_one_stops_at_the_sam
         assert await worker.ended() == 1
         assert "offset 30 cannot be folded" in worker.said()
     assert await lane.outputs() <= lane.sent
+
+
+async def test_a_refused_batch_ends_the_process_and_leaves_no_trace(lane: CountingLane) -> None:
+    """Outputs that the broker does not take: exit code 1, no state, no cursor, for the successor too."""
+    for _ in range(2):
+        await lane.bench.produce(lane.names.inbox, 0, [(b"big", b"x" * (SMALL_BYTES * 6 // 10), [])])
+    for _ in range(2):
+        worker = lane.start()
+        assert await worker.ended() == 1
+        assert "did not take a batch" in worker.said()
+    assert await lane.bench.seen(lane.names.changelog, 0, committed=True) == []
 
 
 async def test_a_flood_pauses_its_partition_and_readiness_turns_red(lane: CountingLane) -> None:
