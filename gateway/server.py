@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
+import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -127,6 +128,11 @@ async def serve(
             await _run(app, listener, stop, started)
     finally:
         await appender.close()
+
+
+def run(config: GatewayConfig, started: Callable[[str, int], None] | None = None) -> None:
+    """`serve` in an event loop of its own, uvloop's: a process that is a gateway and nothing else."""
+    uvloop.run(serve(config, started=started))
 
 
 async def check_topics(config: GatewayConfig) -> None:

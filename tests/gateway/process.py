@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from gateway.problem import StartError
-from gateway.server import GatewayConfig, serve
+from gateway.server import GatewayConfig, run
 from tests.gateway.conftest import ROOT, config
 
 
@@ -72,7 +70,7 @@ def main() -> None:
     """Serve, say the port, end on SIGTERM."""
     try:
         made = parsed(sys.argv[1])
-        uvloop.run(serve(made, started=lambda host, port: say(f"port {port}")))
+        run(made, lambda host, port: say(f"port {port}"))
     except StartError as error:
         say(str(error))
         sys.exit(2)
