@@ -1,0 +1,211 @@
+"""What the benchmarks share: a broker, topics, preloading, processes under measurement, and rows."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+
+from agents.lane.log import Entry
+from deploy.local import start_kafka
+from handraise import topics
+from handraise.settings import ROOT, Settings, read
+
+Row = dict[str, Any]
+PARTITIONS = 4
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_YARD = 400_000
+
+
+def row(contender: str, job: str, cpu_us: Sequence[float] | None, rss_mib: float | None, **figures: Any) -> Row:
+    """A row of build/bench.json; the cost is the median of the runs, all of which are named."""
+    cost = statistics.median(cpu_us) if cpu_us else None
+    return {
+        "contender": contender,
+        "job": job,
+        "cpu_us_per_event": round(cost, 2) if cost is not None else None,
+        "events_per_s_per_core": round(1e6 / cost) if cost else None,
+        "rss_mib": round(rss_mib, 1) if rss_mib is not None else None,
+        "runs": [round(each, 2) for each in cpu_us or ()],
+        **figures,
+    }
+
+
+def percentile(sorted_values: Sequence[float], percent: float) -> float:
+    """The smallest value that at least so many percent do not exceed."""
+    return sorted_values[max(0, -(-len(sorted_values) * percent // 100).__int__() - 1)]
+
+
+def yardstick_ns() -> float:
+    """CPU nanoseconds of a round of a plain Python loop: how fast this machine is at this moment.
+
+    Two shared cores are slower by half when they are busy; figures of one run compare, those of two days do not.
+    """
+    rounds = []
+    for _ in range(3):
+        began = time.process_time()
+        total = 0
+        for number in range(_YARD):
+            total += number * number
+        rounds.append((time.process_time() - began) / _YARD * 1e9)
+    return round(min(rounds), 1)
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[str]:
+    """The bootstrap servers of a broker of our own, for the time of a `with` block."""
+    folder = Path(tempfile.mkdtemp(prefix="handraise-bench-"))
+    broker = start_kafka(folder, heap="768m", fast=False)
+    try:
+        yield broker.bootstrap
+    finally:
+        broker.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def settings(kafka: str, prefix: str, partitions: int = PARTITIONS, **more: str) -> Settings:
+    """The settings of one deployment on that broker."""
+    return read(environment(kafka, prefix, partitions, **more))
+
+
+def environment(kafka: str, prefix: str, partitions: int = PARTITIONS, **more: str) -> dict[str, str]:
+    """The same as variables of the environment."""
+    named = {f"HANDRAISE_{name}": value for name, value in more.items()}
+    return {"HANDRAISE_KAFKA": kafka, "HANDRAISE_PREFIX": prefix, "HANDRAISE_PARTITIONS": str(partitions), **named}
+
+
+async def create_topics(kafka: str, prefix: str, partitions: int = PARTITIONS) -> None:
+    """All topics of the topic table."""
+    await topics.create(settings(kafka, prefix, partitions))
+
+
+async def preload(kafka: str, topic: str, parts: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> None:
+    """Append (key, value) pairs to partitions, in order."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=900_000, acks="all", linger_ms=0)
+    await producer.start()
+    try:
+        for partition, pairs in parts.items():
+            sent = []
+            batch = producer.create_batch()
+            for key, value in pairs:
+                if batch.append(timestamp=None, key=key, value=value, headers=[]) is None:
+                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=None, key=key, value=value, headers=[])
+            if batch.record_count():
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
+            for each in sent:
+                await each
+    finally:
+        await producer.stop()
+
+
+def entries(pairs: Sequence[tuple[bytes, bytes]]) -> list[Entry]:
+    """Pairs as entries of the lane's log."""
+    return [(key, value, []) for key, value in pairs]
+
+
+class Usage(NamedTuple):
+    """CPU seconds of a process so far, user and kernel together and apart, and of its threads by number."""
+
+    cpu_s: float
+    kernel_s: float
+    threads_s: dict[int, float]
+
+
+@dataclass
+class Measured:
+    """A process under measurement."""
+
+    child: subprocess.Popen[str]
+
+    def usage(self) -> Usage:
+        """What it has used so far (by /proc, in steps of 10 ms)."""
+        user, kernel = _cpu(Path(f"/proc/{self.child.pid}/stat"))
+        threads = {}
+        for folder in Path(f"/proc/{self.child.pid}/task").iterdir():
+            threads[int(folder.name)] = sum(_cpu(folder / "stat"))
+        return Usage(user + kernel, kernel, threads)
+
+    def rss_mib(self) -> float:
+        """Resident memory in MiB."""
+        return rss_mib(self.child.pid)
+
+    def line(self, start: str) -> str:
+        """What follows `start` in the first line of its output that begins so; fails when it ends first."""
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            if line.startswith(start):
+                return line[len(start) :].strip()
+        raise RuntimeError(f"{self.child.args} ended with {self.child.wait()} before it said {start!r}")
+
+
+def _cpu(stat: Path) -> tuple[float, float]:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return int(fields[11]) / _TICKS_PER_S, int(fields[12]) / _TICKS_PER_S
+
+
+def rss_mib(pid: int | str = "self") -> float:
+    """Resident memory of a process in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES / 2**20
+
+
+@contextlib.contextmanager
+def process(*arguments: str, env: Mapping[str, str] | None = None, graceful: bool = True) -> Iterator[Measured]:
+    """`python ARGUMENTS` until the block ends; then SIGTERM (it must leave with 0), or SIGKILL."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")}
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env={**inherited, **(env or {})}, stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            yield Measured(child)
+        finally:
+            if graceful and child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(20)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+            elif child.poll() is None:
+                child.kill()
+
+
+def metrics(port: int) -> dict[str, float]:
+    """A process's /metrics by name with labels; empty when it does not answer yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return {}
+    return {name: float(value) for name, _, value in (each.rpartition(" ") for each in lines if each[:1] != "#")}
+
+
+def ready(port: int) -> bool:
+    """Whether /readyz says so."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def quiet_gc() -> None:
+    """The collector as a worker has it, and what exists already left out of its rounds."""
+    gc.set_threshold(50_000)
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,179 @@
+"""What an event costs in the lead fold: through the fenced lane on real Kafka, and its parts alone.
+
+Three contenders, interleaved in each run: the worker as it is, the same lane with a fold that only counts, and the lead
+fold alone over the same records in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import io
+import json
+import pstats
+import statistics
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from bench import kit
+from bench.kit import Row
+from bench.traffic import Recorded, by_partition, traffic
+from deploy.probe import free_port
+from handraise.rules import load
+from handraise.settings import ROOT
+from streams.lead_fold import LeadFold
+
+SEED = 7
+RUN_RECORDS = 1_000
+BATCH_RECORDS = 4_000
+PROFILE = ROOT / "build" / "profile-leads.txt"
+_PATIENCE_S = 180.0
+_POLL_S = 0.02
+
+
+def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: bool = False) -> list[Row]:
+    """About ten events a lead over four partitions, one worker.  Without `kafka` a broker is started."""
+    if kafka is None:
+        with kit.cluster() as own:
+            return run(own, leads, runs, profile)
+    end_ms = time.time_ns() // 1_000_000
+    events = traffic(SEED, leads, end_ms)
+    parts = dict(enumerate(by_partition(events, kit.PARTITIONS)))
+    size = statistics.fmean(len(value) for _, value in events)
+    found: dict[str, list[Row]] = {"lane": [], "counting": [], "alone": []}
+    for number in range(runs):
+        for name, fold in (("lane", "leads"), ("counting", "counting")):
+            prefix = f"bench{number}{name}{end_ms}."
+            found[name].append(asyncio.run(_through_lane(kafka, prefix, parts, len(events), fold)))
+        found["alone"].append(_alone(leads, end_ms))
+    if profile:
+        with kit.process("-m", "bench.leads", "profile", str(leads), str(end_ms)) as child:
+            child.line("written")
+    job = f"{len(events)} events of {leads} leads, Avro of {size:.0f} B on average, {kit.PARTITIONS} partitions"
+    names = {
+        "lane": "lead fold in the fenced lane",
+        "counting": "a fold that counts, in the same lane",
+        "alone": "lead fold alone, records from memory",
+    }
+    return [_median(names[name], job, measured) for name, measured in found.items()]
+
+
+def _median(name: str, job: str, measured: list[Row]) -> Row:
+    """One row of several runs: each further figure is the median too."""
+    costs = [each.pop("cpu_us") for each in measured]
+    rss = max(each.pop("rss_mib") for each in measured)
+    further = {key: round(statistics.median(each[key] for each in measured), 3) for key in measured[0]}
+    return kit.row(name, job, costs, rss, **further)
+
+
+async def _through_lane(
+    kafka: str, prefix: str, parts: dict[int, list[tuple[bytes, bytes]]], events: int, fold: str
+) -> Row:
+    await kit.create_topics(kafka, prefix)
+    await kit.preload(kafka, f"{prefix}lead.events", parts)
+    port = free_port()
+    arguments = ("-m", "bench.worker", kafka, prefix, str(kit.PARTITIONS), str(port), str(events), fold)
+    yardstick = kit.yardstick_ns()
+    with kit.process(*arguments) as worker:
+        cpu_s, began_s = (float(word) for word in worker.line("first ").split())
+        before = worker.usage()
+        worker.line("all")
+        until = time.monotonic() + _PATIENCE_S
+        # All is folded; what is left is the last transactions.
+        while (seen := kit.metrics(port)).get(_RECORDS, 0) < events:
+            assert time.monotonic() < until, f"{seen.get(_RECORDS)} of {events} records were committed"
+            time.sleep(_POLL_S)  # noqa: ASYNC251 -- nothing else is to run in this loop
+        after, seconds = worker.usage(), time.monotonic() - began_s
+        memory = worker.rss_mib()
+    threads = sorted((after.threads_s[each] - before.threads_s.get(each, 0) for each in after.threads_s), reverse=True)
+    return {
+        "cpu_us": (after.cpu_s - cpu_s) / events * 1e6,
+        "rss_mib": memory,
+        "kernel_us": (after.kernel_s - before.kernel_s) / events * 1e6,
+        "first_thread_us": threads[0] / events * 1e6,
+        "second_thread_us": threads[1] / events * 1e6 if len(threads) > 1 else 0.0,
+        "wall_events_per_s": events / seconds,
+        "records_a_transaction": seen[_RECORDS] / seen[_BATCHES],
+        "changes_per_event": seen[_CHANGES] / events,
+        "outputs_per_event": sum(count for name, count in seen.items() if name.startswith(_OUTPUTS)) / events,
+        "transaction_ms": 1e3 * seen[_TRANSACTION + "_sum" + _ROLE] / seen[_TRANSACTION + "_count" + _ROLE],
+        "yardstick_ns": yardstick,
+    }
+
+
+_ROLE = '{role="leads"}'
+_RECORDS = f"handraise_lane_records_total{_ROLE}"
+_BATCHES = f"handraise_lane_batches_total{_ROLE}"
+_CHANGES = f"handraise_lane_changes_total{_ROLE}"
+_OUTPUTS = "handraise_lane_outputs_total"
+_TRANSACTION = "handraise_lane_transaction_seconds"
+
+
+def _alone(leads: int, end_ms: int) -> Row:
+    with kit.process("-m", "bench.leads", "alone", str(leads), str(end_ms)) as child:
+        row: Row = json.loads(child.line("row "))
+    return row
+
+
+def _records(leads: int, end_ms: int) -> list[list[Recorded]]:
+    parts = by_partition(traffic(SEED, leads, end_ms), kit.PARTITIONS)
+    return [[Recorded(n, end_ms, key, value) for n, (key, value) in enumerate(part)] for part in parts]
+
+
+def _fold(parts: list[list[Recorded]]) -> tuple[Counter[str], float]:
+    """Fold all, the partitions in turns as a worker does; the outputs by topic, and CPU seconds spent in `seal`."""
+    rules = load(ROOT / "rules").rules
+    folds = [LeadFold(partition, {}, rules, len(parts)) for partition in range(len(parts))]
+    said: Counter[str] = Counter()
+    sealing = 0.0
+    for at in range(0, max(map(len, parts)), BATCH_RECORDS):
+        for fold, part in zip(folds, parts, strict=True):
+            for start in range(at, min(at + BATCH_RECORDS, len(part)), RUN_RECORDS):
+                fold.apply(part[start : min(start + RUN_RECORDS, at + BATCH_RECORDS)])
+            began = time.process_time()
+            sealed = fold.seal()
+            sealing += time.process_time() - began
+            said.update(output.topic for output in sealed.outputs)
+            said["changes"] += len(sealed.changes)
+    return said, sealing
+
+
+def _measure_alone(leads: int, end_ms: int) -> None:
+    parts = _records(leads, end_ms)
+    events = sum(map(len, parts))
+    kit.quiet_gc()
+    yardstick, memory, began = kit.yardstick_ns(), kit.rss_mib(), time.process_time()
+    said, sealing = _fold(parts)
+    spent = time.process_time() - began
+    row = {
+        "cpu_us": spent / events * 1e6,
+        "rss_mib": kit.rss_mib() - memory,
+        "seal_us": sealing / events * 1e6,
+        "changes_per_event": said.pop("changes") / events,
+        "outputs_per_event": said.total() / events,
+        **{f"{topic}_per_event": count / events for topic, count in sorted(said.items())},
+        "yardstick_ns": yardstick,
+    }
+    print("row", json.dumps(row), flush=True)
+
+
+def _write_profile(leads: int, end_ms: int, path: Path = PROFILE) -> None:
+    parts = _records(leads, end_ms)
+    events = sum(map(len, parts))
+    kit.quiet_gc()
+    profiler = cProfile.Profile(time.process_time)
+    profiler.runcall(_fold, parts)
+    text = io.StringIO()
+    text.write(f"The lead fold alone over {events} events; the profiler itself costs about as much as the fold.\n")
+    stats = pstats.Stats(profiler, stream=text).strip_dirs()
+    stats.sort_stats("tottime").print_stats(20)
+    stats.sort_stats("cumulative").print_stats(20)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text.getvalue())
+    print("written", flush=True)
+
+
+if __name__ == "__main__":
+    {"alone": _measure_alone, "profile": _write_profile}[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
