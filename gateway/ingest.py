@@ -135,9 +135,11 @@ class Ingest:
             bodies.expect_size(raw)
             stamped = self._stamper.stamp(raw, arrival)
         except BadEvent as bad:
-            rows.append(self._reject(raw, bad, arrival))
-            count[1] += 1
-            return
+            if not arrival.opted_out:
+                rows.append(self._reject(raw, bad, arrival))
+                count[1] += 1
+                return
+            stamped = None  # the dead letter keeps bytes as they came, which is not what this visitor wished
         if stamped is None:
             count[2] += 1
             return

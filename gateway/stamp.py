@@ -24,6 +24,7 @@ from streams import identity
 from streams.vocabulary import CALLS, Vocabulary
 
 _MAX_IDENTIFIER_CHARACTERS = 500
+_URLS = ("url", "path", "referrer")
 
 
 class Arrival(NamedTuple):
@@ -46,6 +47,11 @@ class Arrival(NamedTuple):
     context: msgspec.Raw
     """The batch's context, shared by its events."""
 
+    @property
+    def opted_out(self) -> bool:
+        """Whether the browser says that its visitor opted out, and the source heeds it."""
+        return (self.global_privacy_control or self.do_not_track) and self.source.opt_out != "ignore"
+
 
 class Stamped(NamedTuple):
     """A record for lead.events and where it goes."""
@@ -60,6 +66,7 @@ class Stamper:
 
     def __init__(self, vocabulary: Vocabulary, secret: bytes, partitions: int) -> None:
         self._vocabulary, self._secret, self._partitions = vocabulary, secret, partitions
+        self._contacts = frozenset(vocabulary.email_names + vocabulary.phone_names)
         self._address: Callable[[identity.Identifier], tuple[bytes, int]] = lru_cache(maxsize=65536)(self._find_address)
 
     def stamp(self, raw: msgspec.Raw, arrival: Arrival) -> Stamped | None:
@@ -80,7 +87,7 @@ class Stamper:
         if anonymous:
             if arrival.source.opt_out == "drop":
                 return None
-            properties, traits, context = self._without_person(properties, traits, context)
+            properties, traits, context = self._without_person(properties, context)
             flags.append("opted_out")
         # A group's traits are the company's, whose address and number are nobody's.
         own = {} if name == "group" else traits
@@ -178,15 +185,18 @@ class Stamper:
         if anonymous:
             return _Who(None, None, anonymous_id, None)
         user_id = self._identifier(call.userId, "user_id", flags)
+        places = [place for place in (traits, context.traits, properties) if not self._contacts.isdisjoint(place)]
+        if not places:  # most events carry neither address nor number
+            return _Who(user_id, None, anonymous_id, None)
         email = phone = None
-        if text := self._first(self._vocabulary.email_names, traits, context.traits, properties):
+        if text := _first(self._vocabulary.email_names, places):
             email = normal_email(text)
             if email is None:
                 flags.append("email_malformed")
             elif not self._vocabulary.email_identifies(email):
                 email = None
                 flags.append("email_blocked")
-        if text := self._first(self._vocabulary.phone_names, traits, context.traits, properties):
+        if text := _first(self._vocabulary.phone_names, places):
             phone = normal_phone(text)
             if phone is None:
                 flags.append("phone_not_international")
@@ -204,26 +214,16 @@ class Stamper:
         return text
 
     def _without_person(
-        self, properties: dict[str, Any], traits: dict[str, Any], context: Context
+        self, properties: dict[str, Any], context: Context
     ) -> tuple[dict[str, Any], dict[str, Any], Context]:
-        personal = self._vocabulary.personal
-        rest = {name: raw for name, raw in context.rest.items() if name != "traits"}
-        kept = {name: value for name, value in properties.items() if name not in personal}
-        return kept, {}, context._replace(traits={}, rest=rest)
+        """Properties, traits and context of a visitor who opted out: what was done, and nothing of who did it."""
+        rest = {name: raw for name, raw in context.rest.items() if name not in ("traits", "page")}
+        kept = {name: value for name, value in properties.items() if name not in self._vocabulary.personal}
+        return _bare(kept), {}, context._replace(page=_bare(context.page), traits={}, rest=rest)
 
     def _find_address(self, strongest: identity.Identifier) -> tuple[bytes, int]:
         key = identity.lead_id(strongest.kind, strongest.value, self._secret).encode()
         return key, partition_of(key, self._partitions)
-
-    @staticmethod
-    def _first(names: tuple[str, ...], *places: dict[str, Any]) -> str:
-        for place in places:
-            if place:
-                for name in names:
-                    value = place.get(name)
-                    if isinstance(value, str) and value.strip():
-                        return value
-        return ""
 
 
 class _Who(NamedTuple):
@@ -231,6 +231,24 @@ class _Who(NamedTuple):
     email: str | None
     anonymous_id: str | None
     phone: str | None
+
+
+def _bare(page: dict[str, Any]) -> dict[str, Any]:
+    """A page or properties without the queries of URLs, in which sites pass on addresses and names."""
+    return {
+        name: value.partition("?")[0].partition("#")[0] if name in _URLS and isinstance(value, str) else value
+        for name, value in page.items()
+        if name != "search"
+    }
+
+
+def _first(names: tuple[str, ...], places: list[dict[str, Any]]) -> str:
+    for place in places:
+        for name in names:
+            value = place.get(name)
+            if isinstance(value, str) and value.strip():
+                return value
+    return ""
 
 
 def _clocks(call: Call, arrival: Arrival, flags: list[str]) -> clock.Clocks:

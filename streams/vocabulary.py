@@ -75,8 +75,8 @@ class Vocabulary:
         return path_of(asset)[:MAX_ASSET_CHARACTERS], _first(naming.title, properties)[:MAX_ASSET_CHARACTERS]
 
     def identifies(self, value: str) -> bool:
-        """Whether a user id or anonymous id can identify somebody."""
-        return value.strip().lower() not in self._blocked
+        """Whether a user id or anonymous id, without spaces around it, can identify somebody."""
+        return value.lower() not in self._blocked
 
     def email_identifies(self, email: str) -> bool:
         """Whether a normalised address can identify somebody; "null@…" and well-known dummies cannot."""

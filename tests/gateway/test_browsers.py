@@ -107,6 +107,25 @@ async def test_an_opt_out_by_header_follows_the_sources_policy(door: Door, heade
     assert not door.appender.rejected()
 
 
+async def test_nothing_of_the_person_who_opted_out_is_stored(door: Door) -> None:
+    """Not in queries of URLs, nor in the context, nor in the dead letter; what was done is."""
+    url = "https://s.example/pricing?email=ana@acme.example#ana@acme.example"
+    page = {"url": url, "referrer": url, "search": "?email=ana@acme.example", "own": "ana@acme.example"}
+    asked = {
+        "type": "page",
+        "anonymousId": "device",
+        "properties": {"url": url, "email": "ana@acme.example"},
+        "context": {"page": page, "traits": {"email": "ana@acme.example"}},
+    }
+    bad = {**asked, "anonymousId": None, "type": "ana@acme.example"}
+    assert (await door.post("/v1/batch", {"batch": [asked, bad]}, headers={"dnt": "1"})).status_code == 200
+    [row] = door.appender.rows
+    assert b"ana@acme" not in row.value
+    [found] = door.appender.engagements()
+    assert (found.asset, found.url) == ("/pricing", "https://s.example/pricing")
+    assert 'outcome="dropped",source="demo"} 1.0' in (await door.client.get("/metrics")).text
+
+
 @pytest.mark.parametrize(("refused", "kept"), [({"Analytics": False}, False), ({"Ads": False}, True), ({}, True)])
 async def test_a_refused_consent_category_counts_as_an_opt_out(door: Door, refused: Any, kept: bool) -> None:
     """Only the categories that the source needs matter; what was said is on record."""
