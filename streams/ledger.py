@@ -73,21 +73,22 @@ def once_key(rule: Rule, asset: str) -> bytes:
 def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[Rule], asset: str, rules: Rules) -> bool:
     """Enter an event that is no repeat, with the rules it matched.
 
-    Returns True if the score can have fallen by it (negative points, a group cleared, an event out of order).
+    Returns True if the score can have fallen by it: negative points, a group cleared, an event out of order, new rules.
     """
-    if lead.model != rules.number:
+    fell = lead.model != rules.number
+    if fell:
         rebuild(lead, rules)
     if at - lead.line >= HORIZON_S + 7 * DAY_S:
         move_line(lead, line_for(at), rules)
     if len(lead.times) >= 4 * MAX_EVENTS:
         move_line(lead, max(_time(lead, MAX_EVENTS // 4), _time(lead, 0) + 1), rules)
     if at < lead.line:
-        return _add_late(lead, at, matched, asset)
+        return _add_late(lead, at, matched, asset) or fell
     if lead.times and at < _time(lead, -1):
         _insert(lead, at, event_id, is_page, matched, asset)
         rebuild(lead, rules)
         return True
-    marks, fell, recorded = "", False, lead.marks
+    marks, recorded = "", lead.marks
     if is_page:
         marks = PAGE
         lead.visits, on_visit = _next_page(lead.visits, at, rules)
