@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -150,3 +151,95 @@ def worker(roles: tuple[str, ...], accept_poison: int, metrics_port: int | None,
     given = settings()
     logs.configure(given.log)
     return serve.worker(given, roles, accept_poison, metrics_port, instance_id)
+
+
+@cli.command()
+@click.argument("topics", nargs=-1, metavar="[TOPIC...]")
+@click.option("--from-beginning", is_flag=True, help="From the first record that is kept, not from now on.")
+@click.option("--uncommitted", is_flag=True, help="Also what a worker may still withdraw; a little earlier.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N records.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a line.")
+def tail(topics: tuple[str, ...], from_beginning: bool, uncommitted: bool, count: int | None, as_json: bool) -> None:
+    """Show records, decoded, one line each, as they come; all public topics unless some are named."""
+    from handraise import tail as tailing
+
+    reading = tailing.tail(
+        settings(), topics, beginning=from_beginning, uncommitted=uncommitted, most=count, as_json=as_json
+    )
+    _run(reading)
+
+
+@cli.command()
+@click.argument("id")
+@as_json
+def lead(id: str, as_json: bool) -> None:
+    """What is known of a lead. ID: a lead id, or user:…, email:…, anonymous:…"""
+    from handraise import lookup, person, rules
+
+    given = settings()
+    loaded = rules.load(given.rules).rules
+    found = _run(lookup.look_up(given, lookup.parse(id, given)))
+    if as_json:
+        output.document(person.lead_as_data(found, loaded))
+    else:
+        person.show_lead(found, loaded)
+
+
+@cli.command()
+@click.argument("id")
+@click.option("--at", metavar="TIME", help="The ledger as of then (ISO 8601, UTC), in the light of all known now.")
+@as_json
+def explain(id: str, at: str | None, as_json: bool) -> None:
+    """Every point of a lead's score: which event, rule, limit and decay. The rows add up."""
+    from handraise import lookup, person, rules
+
+    given = settings()
+    at_s = None if at is None else person.read_time(at)
+    loaded = rules.load(given.rules).rules
+    found = _run(lookup.look_up(given, lookup.parse(id, given)))
+    then, explained = person.explanation(found, loaded, at_s)
+    if as_json:
+        output.document(person.explanation_as_data(explained))
+    else:
+        person.show_explanation(found, then, loaded, explained)
+
+
+@cli.group("rules")
+def rules_group() -> None:
+    """The rules by which leads are judged."""
+
+
+@rules_group.command("check")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@as_json
+def rules_check(folder: Path, as_json: bool) -> int:
+    """Judge a folder of rules; exit code 2 if it would be refused, 1 if something in it cannot be meant."""
+    from handraise import checking
+
+    found, faults = checking.judge(folder)
+    if as_json:
+        told = [{"what": each.what, "where": each.where, "remedy": each.remedy} for each in faults]
+        output.document(
+            {"ok": not faults, "problems": told, "in_force": None if found is None else checking.summary(found)}
+        )
+    else:
+        for each in faults:
+            output.fail(each)
+        if found is not None and not faults:
+            checking.show(found)
+    return max((each.exit_code for each in faults), default=0)
+
+
+@cli.command()
+@as_json
+def doctor(as_json: bool) -> int:
+    """See whether all is there that Handraise needs here; exit code 1 if not."""
+    from handraise import doctor as doctoring
+
+    findings = list(doctoring.examine(settings()))
+    well = all(each.ok for each in findings)
+    if as_json:
+        output.document({"ok": well, "findings": [{**each._asdict(), "ok": each.ok} for each in findings]})
+    else:
+        output.show(doctoring.as_table(findings))
+    return 0 if well else 1

@@ -15,6 +15,7 @@ from rich.theme import Theme
 from handraise.failure import Failure
 
 # Colour has a meaning: amber is hot, green is done, red is what somebody must mend.  Never colour alone.
+_UNBOUNDED = 10_000
 THEME = Theme({"hot": "yellow", "good": "green", "bad": "red", "quiet": "dim", "strong": "bold"})
 
 
@@ -70,6 +71,10 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text
 def show(renderable: Table) -> None:
     """A table; as wide as it needs to be where the output is no terminal."""
     out = console()
-    if not out.is_terminal:
-        out.width = max(out.width, 200)
-    out.print(renderable)
+    if out.is_terminal:
+        out.print(renderable)
+        return
+    out.width = _UNBOUNDED
+    with out.capture() as captured:
+        out.print(renderable)
+    sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))

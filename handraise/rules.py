@@ -10,10 +10,10 @@ from typing import Any
 from gateway import sources
 from gateway.sources import Sources
 from handraise.failure import Failure
+from streams import rulefile, vocabulary
 from streams import rules as model
-from streams import vocabulary
 from streams.rulefile import RuleError
-from streams.rules import ALERTS_FILE, MODEL_FILE, Rules
+from streams.rules import ALERTS_FILE, MODEL_FILE, AlertsFile, Rules
 from streams.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "vocabulary.toml"
@@ -73,6 +73,8 @@ def check(folder: Path, texts: dict[str, str]) -> tuple[RuleSet | None, list[Fai
             return None
 
     rules = attempt(lambda: model.load({name: texts[name] for name in (MODEL_FILE, ALERTS_FILE)}))
+    if faults and faults[0].where.startswith(str(folder / MODEL_FILE)):  # then the alerts were not looked at
+        attempt(lambda: rulefile.parse(ALERTS_FILE, texts[ALERTS_FILE], AlertsFile))
     words = attempt(lambda: vocabulary.load(VOCABULARY_FILE, texts[VOCABULARY_FILE]))
     keys = attempt(lambda: sources.load(SOURCES_FILE, texts[SOURCES_FILE]))
     return (None, faults) if faults else (RuleSet(folder, texts, rules, words, keys), [])

@@ -1,0 +1,87 @@
+"""Read topics as any other service would: every partition, no group, each record once (read_committed)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from handraise.failure import Failure
+from handraise.settings import Settings
+from handraise.topics import CREATE, admin, find, unreachable
+from schemas.codec import Undecodable, decode
+from schemas.records import Record
+from schemas.topics import physical
+
+
+class Seen(NamedTuple):
+    """A record as it came, and what it is."""
+
+    topic: str
+    """Logical name."""
+    raw: ConsumerRecord
+    value: Record | None
+    """None for a tombstone, and where `problem` says why it cannot be read."""
+    problem: str
+
+
+class Subscriber:
+    """Records of some topics, in the order in which they came (by the broker's clock within one answer)."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, logical: dict[str, str]) -> None:
+        self._consumer, self._logical = consumer, logical
+
+    async def next(self, timeout_ms: int, most: int | None = None) -> list[Seen]:
+        """What has come; empty when nothing did within the time."""
+        fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=most)
+        records = [record for part in fetched.values() for record in part]
+        records.sort(key=lambda record: (record.timestamp, record.offset))
+        return [_seen(self._logical[record.topic], record) for record in records]
+
+
+@asynccontextmanager
+async def subscribe(
+    settings: Settings, names: Collection[str], *, beginning: bool, uncommitted: bool = False, wait_ms: int = 100
+) -> AsyncIterator[Subscriber]:
+    """Subscribe to topics by their logical names, from their beginning or from now on.
+
+    Raises Failure for a missing topic and when Kafka does not answer.
+    """
+    logical = {physical(name, settings.prefix): name for name in names}
+    async with admin(settings.kafka) as client:
+        found = await find(client, list(logical))
+    for name in logical:
+        if name not in found:
+            raise Failure("the topic is missing", f"topic {name} on {settings.kafka}", f"run `{CREATE}`")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        client_id="handraise-reader",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_uncommitted" if uncommitted else "read_committed",
+        fetch_max_wait_ms=wait_ms,
+    )
+    try:
+        await consumer.start()
+        places = [TopicPartition(name, n) for name, topic in found.items() for n in range(topic.partitions)]
+        consumer.assign(places)
+        if not beginning:
+            await consumer.seek_to_end(*places)
+        yield Subscriber(consumer, logical)
+    except (KafkaError, OSError) as error:
+        raise unreachable(settings.kafka, error) from error
+    finally:
+        await consumer.stop()
+
+
+def _seen(topic: str, raw: ConsumerRecord) -> Seen:
+    if raw.value is None:
+        return Seen(topic, raw, None, "")
+    try:
+        return Seen(topic, raw, decode(raw.value), "")
+    except Undecodable as error:
+        return Seen(topic, raw, None, f"{error.code}, {error.reason}")

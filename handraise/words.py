@@ -1,0 +1,93 @@
+"""Numbers, times and records in words; all texts of the terminal's lists in one place."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from schemas.records import (
+    Engagement,
+    LeadAlert,
+    LeadState,
+    LeadTransition,
+    Quarantined,
+    Record,
+    Rejected,
+    Tick,
+)
+
+FOLLOW_UP = {
+    "call_now": "call now",
+    "after_session": "after the visit, not now",
+    "next_working_hours": "in the next working hours",
+}
+STAGES = {"visitor": "a visitor", "inquiry": "an inquiry", "mql": "marketing-qualified"}
+_LEVELS = 4
+
+
+def points(millipoints: int, decimals: int = 1) -> str:
+    """Milli-points as points; all three decimals add up exactly."""
+    return f"{millipoints / 1_000:.{decimals}f}"
+
+
+def level_mark(level: int) -> str:
+    """Level 1 to 4 as four dots, level 1 the fullest."""
+    filled = _LEVELS + 1 - level
+    return "●" * filled + "○" * (_LEVELS - filled)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 visit`, `3,204 events`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def iso(at_s: int) -> str:
+    """Seconds since the epoch as RFC 3339, UTC."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+def when(at_s: int) -> str:
+    """A moment as people write it, UTC."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%d %b %Y %H:%M")
+
+
+def clock(at_ms: int) -> str:
+    """The time of day, local, to the second."""
+    return datetime.fromtimestamp(at_ms / 1_000).astimezone().strftime("%H:%M:%S")
+
+
+def ago(seconds: int) -> str:
+    """How long ago, in the largest unit that says enough."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= 2 * size or (seconds >= size and unit != "minute"):
+            return f"{count(seconds // size, unit)} ago"
+    return "just now" if seconds < 10 else f"{count(max(seconds, 0), 'second')} ago"
+
+
+def reasons(texts: list[str]) -> str:
+    """Reasons on one line."""
+    return " · ".join(texts)
+
+
+def record(value: Record) -> str:
+    """A record of any topic on one line, without what stands in other columns."""
+    match value:
+        case LeadAlert():
+            who = value.email or value.user_id or "somebody without a name"
+            why = reasons([reason.text for reason in value.reasons])
+            follow_up = FOLLOW_UP.get(value.follow_up, value.follow_up)
+            return f"{value.kind} {points(value.behaviour_millipoints)} {who}: {why} ({follow_up})"
+        case LeadState():
+            hot = ", hot" if value.hot else ""
+            seen = f"{count(value.visits, 'visit')}, {count(value.events, 'event')}"
+            return f"{points(value.behaviour_millipoints)} level {value.level}, {value.stage}{hot}, {seen}"
+        case LeadTransition():
+            return f"{value.aspect} {value.before} → {value.after}: {value.cause}"
+        case Quarantined():
+            return f"{value.verdict}: {'; '.join(value.reasons)}"
+        case Rejected():
+            return f"{value.code} from {value.source}: {value.reason}"
+        case Engagement():
+            verdict = "" if value.verdict == "human" else f" ({value.verdict})"
+            return f"{value.kind} {value.asset}{verdict}"
+        case Tick():
+            return f"time is {iso(value.at // 1_000)}"
