@@ -33,7 +33,8 @@ class LaneConfig:
     prefix: str = ""
     """The deployment's prefix of topic names, group and transactional ids."""
     instance_id: str | None = None
-    """Static membership: a worker restarted under its id within the session gets its partitions back at once."""
+    """Static membership: a worker restarted under its id within the session gets its partitions back at once. Its
+    leaving is not announced: without a restart others take over when the session has ended."""
     session_timeout_s: float = 6.0
     """A worker silent for so long loses its partitions; 6 to 10 s."""
     max_batch: int = 4000

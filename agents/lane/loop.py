@@ -4,7 +4,7 @@ What arrives while a transaction is on its way is folded meanwhile and goes into
 commits each record at once, and a busy one commits as many as came in during the commit before: batches grow with the
 load by themselves, up to a bound, beyond which the feeder waits.
 
-The loop knows neither Faust nor a clock; who feeds it is `app.py` in production and `simulated.py` in fast tests.
+The loop knows nothing of Faust; who feeds it is `app.py` in production and `simulated.py` in fast tests.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from agents.lane.slot import Slot
 from agents.metrics import LaneMetrics
 from streams.fold import InboxRecord, Sealed
 
+ANSWER_PATIENCE_S = 5.0
+"""A transaction that takes longer is told by readiness; the client gives up much later, and ends the process."""
+
 
 class Lane:
     """The slots of one worker, and their transactions.
 
     `fail` is called once with what went wrong in a slot that is ours, and must end the process; `changing_hands` says
     whether a rebalance is on, when a fence is no surprise; `paused` is told of a partition that stopped for good;
-    `rest` is awaited between two transactions of one partition.
+    `rest` is awaited between two transactions of one partition; `clock` (seconds) measures them and decides nothing.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class Lane:
         changing_hands: Callable[[], bool] = lambda: False,
         paused: Callable[[int, str], None] = lambda partition, reason: None,
         rest: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.slots: dict[int, Slot] = {}
         self.progress = 0
         """Transactions committed so far; the watchdog compares it."""
         self._metrics, self._max_batch = metrics, max_batch
         self._fail, self._changing_hands, self._paused, self._rest = fail, changing_hands, paused, rest
+        self._clock = clock
         self._room = asyncio.Event()  # some slot has begun to commit what was pending, or was lost
         self._commits: set[asyncio.Task[None]] = set()
 
@@ -83,7 +88,14 @@ class Lane:
 
     def reasons(self) -> list[str]:
         """Why partitions stand still, in words."""
-        return [f"partition {slot.partition}: {slot.paused}" for slot in self.slots.values() if slot.paused]
+        now = self._clock()
+        paused = [f"partition {slot.partition}: {slot.paused}" for slot in self.slots.values() if slot.paused]
+        late = [
+            f"partition {slot.partition}: Kafka has not answered a transaction for {now - slot.transaction_began:.0f} s"
+            for slot in self.slots.values()
+            if slot.transaction_began is not None and now - slot.transaction_began > ANSWER_PATIENCE_S
+        ]
+        return paused + late
 
     def discard(self, partition: int) -> Slot:
         """Take a slot out of the lane; the caller closes it."""
@@ -107,9 +119,10 @@ class Lane:
             while slot.pending.records and not slot.lost:
                 sealed, next_offset, pending = slot.seal()
                 self._room.set()
-                began = time.monotonic()
+                slot.transaction_began = began = self._clock()
                 await slot.commit(sealed, next_offset)
-                self._count(sealed, pending.records, time.monotonic() - began)
+                slot.transaction_began = None
+                self._count(sealed, pending.records, self._clock() - began)
                 for acknowledge in pending.acknowledgements:
                     acknowledge()
                 await self._rest()

@@ -31,7 +31,11 @@ class SimulatedWorker:
         self.changing_hands = False
         """Whether this worker has heard of a rebalance; a fence is then no failure."""
         self.lane = Lane(
-            self.metrics, max_batch=config.max_batch, fail=self._fail, changing_hands=lambda: self.changing_hands
+            self.metrics,
+            max_batch=config.max_batch,
+            fail=self._fail,
+            changing_hands=lambda: self.changing_hands,
+            clock=lambda: log.now_ms / 1000,
         )
 
     async def take_over(self, partitions: Collection[int]) -> Takeover:

@@ -47,6 +47,8 @@ class Slot:
         """Where the changelog ended after our last write; a higher end means that somebody else has written."""
         self.pending = Pending()
         self.committing = False
+        self.transaction_began: float | None = None
+        """When the transaction on its way was begun, by the lane's clock."""
         self.lost = False
         """Given up, or taken by another worker: what still fails here is of no consequence."""
         self.paused: str | None = None

@@ -8,8 +8,10 @@ import pytest
 
 from agents.lane.config import LaneConfig
 from agents.lane.errors import LaneFailed
+from agents.lane.loop import Lane
 from agents.lane.memory_log import MemoryLog
 from agents.lane.simulated import SimulatedWorker
+from agents.metrics import LaneMetrics
 from streams.fold import Sealed
 from tests.agents.lane import faults
 from tests.agents.lane.counting import TOPIC, CountingFold
@@ -124,6 +126,23 @@ async def test_one_transaction_holds_outputs_changes_and_the_cursor_last(bench: 
     await bench.worker.settle()
     assert len(bench.log.fetch(TOPIC, 0, 0)[0]) == 3
     assert [record.key for record in bench.log.fetch("changelog", 0, 0)[0]] == [b"0", b"1", b"2", b"\x00cursor"]
+
+
+async def test_a_transaction_that_is_not_answered_is_told_by_readiness(bench: Bench) -> None:
+    """A commit that hangs for more than five seconds is a reason not to be ready; none, once it is answered."""
+    now = [100.0]
+    lane = Lane(LaneMetrics("count"), max_batch=MAX_BATCH, fail=pytest.fail, clock=lambda: now[0])
+    lane.slots = bench.worker.lane.slots
+    bench.send(1)
+    records, after = bench.log.fetch("inbox", 0, 0)
+    await lane.feed(0, records, 0, after)
+    await bench.stop.reached.wait()
+    assert lane.reasons() == []
+    now[0] += 7.0
+    assert lane.reasons() == ["partition 0: Kafka has not answered a transaction for 7 s"]
+    bench.stop.released.set()
+    await lane.drain()
+    assert lane.reasons() == []
 
 
 async def test_an_idle_lane_writes_nothing(bench: Bench) -> None:
