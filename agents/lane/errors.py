@@ -12,11 +12,19 @@ class LaneRefused(Exception):  # noqa: N818
         super().__init__(f"{what}\n  where: {where}\n  remedy: {remedy}")
         self.what, self.where, self.remedy = what, where, remedy
 
+    def facts(self) -> dict[str, str]:
+        """For a log line."""
+        return {"what": self.what, "where": self.where, "remedy": self.remedy}
+
 
 class LaneFailed(Exception):  # noqa: N818
     """The process cannot vouch for itself any more; its successor goes on from the cursor. The exit code is 1."""
 
     exit_code = 1
+
+    def facts(self) -> dict[str, str]:
+        """For a log line."""
+        return {"reason": str(self)}
 
 
 class Fenced(Exception):  # noqa: N818

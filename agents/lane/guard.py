@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 import structlog
 
+from agents.lane.errors import LaneFailed, LaneRefused
+
 log = structlog.get_logger("agents.lane")
 
 STALL_SHARE = 0.6
@@ -33,16 +35,16 @@ class Guard:
 
     def __init__(self, end: Callable[[int], None] = end_process) -> None:
         self._end = end
-        self.failure: BaseException | None = None
+        self.failure: LaneRefused | LaneFailed | None = None
 
-    def die(self, failure: BaseException) -> None:
-        """Say why and end the process; errors of the lane carry their exit code."""
+    def die(self, failure: LaneRefused | LaneFailed) -> None:
+        """Say why and end the process with the failure's exit code; only the first one counts."""
         if self.failure is not None:
             return
         self.failure = failure
         cause = failure.__cause__
-        log.error("lane ended", reason=str(failure), exc_info=cause if isinstance(cause, Exception) else None)
-        self._end(getattr(failure, "exit_code", 1))
+        log.error("lane ended", **failure.facts(), exc_info=cause if isinstance(cause, Exception) else None)
+        self._end(failure.exit_code)
 
 
 def boot_seconds() -> float:

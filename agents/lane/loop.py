@@ -36,7 +36,7 @@ class Lane:
         metrics: LaneMetrics,
         *,
         max_batch: int,
-        fail: Callable[[BaseException], None],
+        fail: Callable[[LaneFailed], None],
         changing_hands: Callable[[], bool] = lambda: False,
         paused: Callable[[int, str], None] = lambda partition, reason: None,
         rest: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection
 
 from agents.lane.config import LaneConfig
+from agents.lane.errors import LaneFailed
 from agents.lane.log import Log
 from agents.lane.loop import Lane
 from agents.lane.memory_log import MemoryLog
@@ -27,7 +28,7 @@ class SimulatedWorker:
     def __init__(self, config: LaneConfig, log: MemoryLog, *, lane_log: Log | None = None, run_records: int = 500):
         self.config, self.log, self._lane_log, self._run_records = config, log, lane_log or log, run_records
         self.metrics = LaneMetrics(config.role)
-        self.failure: BaseException | None = None
+        self.failure: LaneFailed | None = None
         self.changing_hands = False
         """Whether this worker has heard of a rebalance; a fence is then no failure."""
         self.lane = Lane(
@@ -83,7 +84,7 @@ class SimulatedWorker:
             pass
         await self.settle()
 
-    def _fail(self, failure: BaseException) -> None:
+    def _fail(self, failure: LaneFailed) -> None:
         self.failure = self.failure or failure
 
     def _raise(self) -> None:

@@ -45,7 +45,7 @@ def main(config: LaneConfig, *, lane_log: Log | None = None) -> int:
     try:
         asyncio.run(run(config, lane_log=lane_log))
     except (LaneRefused, LaneFailed) as failure:
-        log.error("lane did not start", reason=str(failure))  # noqa: TRY400 - a message with its remedy, no traceback
+        log.error("lane did not start", **failure.facts())  # noqa: TRY400 - the remedy says more than a traceback
         return failure.exit_code
     return 0
 
