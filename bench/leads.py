@@ -7,18 +7,15 @@ fold alone over the same records in memory.
 from __future__ import annotations
 
 import asyncio
-import cProfile
-import io
 import json
-import pstats
 import statistics
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 from bench import kit
 from bench.kit import Row
+from bench.sampling import sampled
 from bench.traffic import Recorded, by_partition, traffic
 from deploy.probe import free_port
 from handraise.rules import load
@@ -29,12 +26,16 @@ SEED = 7
 RUN_RECORDS = 1_000
 BATCH_RECORDS = 4_000
 PROFILE = ROOT / "build" / "profile-leads.txt"
+LANE_PROFILE = ROOT / "build" / "profile-lane.txt"
 _PATIENCE_S = 180.0
 _POLL_S = 0.02
 
 
 def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: bool = False) -> list[Row]:
-    """About ten events a lead over four partitions, one worker.  Without `kafka` a broker is started."""
+    """About ten events a lead over four partitions, one worker.  Without `kafka` a broker is started.
+
+    `profile`: also write where the time goes, of the fold alone and of the worker's main thread, to build/.
+    """
     if kafka is None:
         with kit.cluster() as own:
             return run(own, leads, runs, profile)
@@ -51,6 +52,8 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
     if profile:
         with kit.process("-m", "bench.leads", "profile", str(leads), str(end_ms)) as child:
             child.line("written")
+        prefix = f"bench-profile{end_ms}."
+        asyncio.run(_through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
     job = f"{len(events)} events of {leads} leads, Avro of {size:.0f} B on average, {kit.PARTITIONS} partitions"
     names = {
         "lane": "lead fold in the fenced lane",
@@ -69,12 +72,12 @@ def _median(name: str, job: str, measured: list[Row]) -> Row:
 
 
 async def _through_lane(
-    kafka: str, prefix: str, parts: dict[int, list[tuple[bytes, bytes]]], events: int, fold: str
+    kafka: str, prefix: str, parts: dict[int, list[tuple[bytes, bytes]]], events: int, fold: str, *profile: str
 ) -> Row:
     await kit.create_topics(kafka, prefix)
     await kit.preload(kafka, f"{prefix}lead.events", parts)
     port = free_port()
-    arguments = ("-m", "bench.worker", kafka, prefix, str(kit.PARTITIONS), str(port), str(events), fold)
+    arguments = ("-m", "bench.worker", kafka, prefix, str(kit.PARTITIONS), str(port), str(events), fold, *profile)
     yardstick = kit.yardstick_ns()
     with kit.process(*arguments) as worker:
         cpu_s, began_s = (float(word) for word in worker.line("first ").split())
@@ -159,19 +162,13 @@ def _measure_alone(leads: int, end_ms: int) -> None:
     print("row", json.dumps(row), flush=True)
 
 
-def _write_profile(leads: int, end_ms: int, path: Path = PROFILE) -> None:
+def _write_profile(leads: int, end_ms: int) -> None:
     parts = _records(leads, end_ms)
-    events = sum(map(len, parts))
     kit.quiet_gc()
-    profiler = cProfile.Profile(time.process_time)
-    profiler.runcall(_fold, parts)
-    text = io.StringIO()
-    text.write(f"The lead fold alone over {events} events; the profiler itself costs about as much as the fold.\n")
-    stats = pstats.Stats(profiler, stream=text).strip_dirs()
-    stats.sort_stats("tottime").print_stats(20)
-    stats.sort_stats("cumulative").print_stats(20)
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text.getvalue())
+    with sampled() as samples:
+        _fold(parts)
+    PROFILE.parent.mkdir(exist_ok=True)
+    PROFILE.write_text(samples.report(sum(map(len, parts))))
     print("written", flush=True)
 
 

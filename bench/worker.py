@@ -1,17 +1,21 @@
 """The measured worker: a leads worker that says when it folds its first record and when it has folded all.
 
-``python -m bench.worker KAFKA PREFIX PARTITIONS METRICS_PORT EVENTS FOLD``, FOLD being leads or counting.
+``python -m bench.worker KAFKA PREFIX PARTITIONS METRICS_PORT EVENTS FOLD [PROFILE]``, FOLD being leads or counting; with
+PROFILE, where the main thread's CPU time went between the two is written to that file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from agents.lane.worker import main as run_lane
 from agents.leads import leads_config
+from bench.sampling import sampled
 from handraise.rules import load
 from handraise.settings import ROOT
 from streams.fold import FoldFactory, InboxRecord, Output, PartitionFold, Sealed
@@ -60,13 +64,16 @@ class CountingFold:
 class _Progress:
     """Counts what was folded over all partitions; tells the first record and the last."""
 
-    def __init__(self, events: int) -> None:
-        self._left, self._begun = events, False
+    def __init__(self, events: int, profile: Path | None) -> None:
+        self._events = self._left = events
+        self._begun, self._profile, self._profiling = False, profile, contextlib.ExitStack()
 
     def begin(self) -> None:
         """Folding begins."""
         if not self._begun:
             self._begun = True
+            if self._profile:
+                self._samples = self._profiling.enter_context(sampled())
             _say(f"first {time.process_time()} {time.monotonic()}")
 
     def done(self, events: int) -> None:
@@ -74,6 +81,9 @@ class _Progress:
         left = self._left
         self._left = left - events
         if left > 0 >= self._left:
+            if self._profile:
+                self._profiling.close()
+                self._profile.write_text(self._samples.report(self._events))
             _say("all")
 
 
@@ -99,13 +109,13 @@ class _Told:
 
 def main(arguments: list[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
-    kafka, prefix, partitions, port, events, fold = arguments
+    kafka, prefix, partitions, port, events, fold, *profile = arguments
     rules = load(ROOT / "rules").rules
     config = leads_config(
         bootstrap=kafka, partitions=int(partitions), rules=rules, prefix=prefix, metrics_port=int(port)
     )
     inner: FoldFactory = config.fold_factory if fold == "leads" else CountingFold
-    progress = _Progress(int(events))
+    progress = _Progress(int(events), Path(profile[0]) if profile else None)
     told = dataclasses.replace(
         config, fold_factory=lambda partition, states: _Told(inner(partition, states), progress)
     )
