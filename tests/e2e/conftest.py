@@ -1,5 +1,6 @@
-"""A deployment that the tests of this folder share, and one for a test alone."""
+"""A deployment that tests of this folder share, and the means to make one for a test alone."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,23 @@ pytest.register_assert_rewrite("tests.e2e.books")
 
 @dataclass
 class Shop:
-    """A running deployment: topics, a gateway, a worker, and a schema registry for its readers."""
+    """A running deployment: a gateway, a worker, and a schema registry for its readers."""
 
     place: Deployment
     gateway: Child
     worker: Child
     registry: str
+
+
+@pytest.fixture(scope="session")
+def shop(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The deployment of the tests that do no harm to it; each has leads of its own.  It must leave gracefully."""
+    with Deployment(kafka, f"e2e{secrets.token_hex(4)}.", tmp_path_factory.mktemp("shop")) as place, registry() as url:
+        place.create_topics()
+        gateway, worker = place.gateway(), place.worker()
+        yield Shop(place, gateway.await_ready(), worker.await_ready(), url)
+        worker.stop()
+        gateway.stop()
 
 
 @pytest.fixture
@@ -33,14 +45,4 @@ def deploy(kafka: str, prefix: str, tmp_path: Path) -> Iterator[Callable[..., De
 
     yield make
     for place in made:
-        place.__exit__()
-
-
-@pytest.fixture
-def shop(deploy: Callable[..., Deployment]) -> Iterator[Shop]:
-    """A deployment with one gateway and one worker that are ready."""
-    place = deploy()
-    place.create_topics()
-    gateway, worker = place.gateway(), place.worker()
-    with registry() as url:
-        yield Shop(place, gateway.await_ready(), worker.await_ready(), url)
+        place.end()

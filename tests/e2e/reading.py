@@ -96,9 +96,14 @@ def consumer(kafka: str, **more: Any) -> Iterator[Consumer]:
 
 
 def subscribe(
-    kafka: str, registry_url: str, topic: str, enough: Callable[[list[dict[str, Any]]], bool], deadline_s: float = 30.0
+    kafka: str,
+    registry_url: str,
+    topic: str,
+    lead_id: str,
+    enough: Callable[[list[dict[str, Any]]], bool],
+    deadline_s: float = 30.0,
 ) -> list[dict[str, Any]]:
-    """What a subscriber of another team gets: records as dicts, by confluent-kafka alone, until it is enough."""
+    """What a subscriber of another team gets of a lead, by confluent-kafka alone, until it is enough."""
     deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url}))
     found: list[dict[str, Any]] = []
     deadline = time.monotonic() + deadline_s
@@ -110,8 +115,9 @@ def subscribe(
             if message is None:
                 continue
             assert message.error() is None, message.error()
-            if message.value() is not None:
-                found.append(deserialize(message.value(), SerializationContext(topic, MessageField.VALUE)))
+            body = deserialize(message.value(), SerializationContext(topic, MessageField.VALUE))
+            if body is not None and body["lead_id"] == lead_id:
+                found.append(body)
     return found
 
 
@@ -136,6 +142,4 @@ def _take(message: Message, found: list[Row], unfinished: set[int]) -> None:
         assert error.code() == KafkaError._PARTITION_EOF, error
         unfinished.discard(message.partition())
         return
-    found.append(
-        Row(message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value())
-    )
+    found.append(Row(message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value()))
