@@ -1,11 +1,17 @@
 """One deterministic profile for the property tests: the same examples on every machine."""
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 pytest.register_assert_rewrite("tests.streams.harness")
 
 settings.register_profile(
-    "laws", derandomize=True, deadline=None, max_examples=150, database=None, suppress_health_check=list(HealthCheck)
+    "laws",
+    derandomize=True,
+    deadline=None,
+    max_examples=150,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],  # shrinking a story of forty events can take longer than a test may
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("laws")
