@@ -227,9 +227,7 @@ class KafkaAppender:
             if receipt.done.done():
                 self._release(row)
             elif builder.append(key=row.key, value=row.value, timestamp=row.timestamp) is None:
-                if batch:
-                    break
-                self._settle([entry], Unavailable(f"a record of {len(row.value)} bytes does not fit into a batch"))
+                break  # full; never with its first row, whatever its size
             else:
                 batch.append(entry)
             waiting.popleft()

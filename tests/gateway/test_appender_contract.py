@@ -108,6 +108,13 @@ async def test_concurrent_requests_lose_and_double_nothing(bench: Bench) -> None
             assert own == [f"r{n}-{k}".encode() for k in range(partition, 20, 4)]
 
 
+async def test_more_than_a_batch_holds_is_stored_in_order(bench: Bench) -> None:
+    """A request whose rows to one partition need several batches is stored whole."""
+    batch = [row._replace(partition=0) for row in rows("big", 30, 50_000)]
+    await bench.appender.append(batch)
+    assert [value for _, value in (await bench.stored())[0]] == [row.value for row in batch]
+
+
 async def test_a_broker_that_is_away_is_told_in_bounded_time_and_comes_back(bench: Bench) -> None:
     """Away: Unavailable after a bounded wait, then at once, and not ready; back: stored, and ready, by itself."""
     await bench.appender.append(rows("before", 4))
