@@ -20,16 +20,18 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from agents.lane.log import Entry
 from deploy.local import start_kafka
 from handraise import topics
 from handraise.settings import ROOT, Settings, read
 
 Row = dict[str, Any]
 PARTITIONS = 4
+READY_PATIENCE_S = 60.0
+READY_POLL_S = 0.02
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _YARD = 400_000
+_END_PATIENCE_S = 20.0
 
 
 def row(contender: str, job: str, cpu_us: Sequence[float] | None, rss_mib: float | None, **figures: Any) -> Row:
@@ -115,11 +117,6 @@ async def preload(kafka: str, topic: str, parts: Mapping[int, Sequence[tuple[byt
         await producer.stop()
 
 
-def entries(pairs: Sequence[tuple[bytes, bytes]]) -> list[Entry]:
-    """Pairs as entries of the lane's log."""
-    return [(key, value, []) for key, value in pairs]
-
-
 class Usage(NamedTuple):
     """CPU seconds of a process so far, user and kernel together and apart, and of its threads by number."""
 
@@ -132,7 +129,7 @@ class Usage(NamedTuple):
 class Measured:
     """A process under measurement."""
 
-    child: subprocess.Popen[str]
+    child: subprocess.Popen[bytes]
 
     def usage(self) -> Usage:
         """What it has used so far (by /proc, in steps of 10 ms)."""
@@ -149,10 +146,11 @@ class Measured:
     def line(self, start: str) -> str:
         """What follows `start` in the first line of its output that begins so; fails when it ends first."""
         assert self.child.stdout is not None
-        for line in self.child.stdout:
+        for raw in self.child.stdout:
+            line = raw.decode()
             if line.startswith(start):
                 return line[len(start) :].strip()
-        raise RuntimeError(f"{self.child.args} ended with {self.child.wait()} before it said {start!r}")
+        raise RuntimeError(f"{self.child.args!r} ended with {self.child.wait()} before it said {start!r}")
 
 
 def _cpu(stat: Path) -> tuple[float, float]:
@@ -166,22 +164,19 @@ def rss_mib(pid: int | str = "self") -> float:
 
 
 @contextlib.contextmanager
-def process(*arguments: str, env: Mapping[str, str] | None = None, graceful: bool = True) -> Iterator[Measured]:
-    """`python ARGUMENTS` until the block ends; then SIGTERM (it must leave with 0), or SIGKILL."""
+def process(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Measured]:
+    """`python ARGUMENTS` until the block ends; then SIGTERM, and SIGKILL if that does not end it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")}
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env={**inherited, **(env or {})}, stdout=subprocess.PIPE, text=True
+        [sys.executable, *arguments], cwd=ROOT, env={**inherited, **(env or {})}, stdout=subprocess.PIPE
     ) as child:
         try:
             yield Measured(child)
         finally:
-            if graceful and child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(20)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-            elif child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(_END_PATIENCE_S)
+            except subprocess.TimeoutExpired:
                 child.kill()
 
 
@@ -202,6 +197,15 @@ def ready(port: int) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def await_ready(*ports: int) -> None:
+    """Return when what listens there is ready."""
+    until = time.monotonic() + READY_PATIENCE_S
+    while not all(ready(port) for port in ports):
+        if time.monotonic() > until:
+            raise RuntimeError(f"not ready after {READY_PATIENCE_S:g} s: ports {ports}")
+        time.sleep(READY_POLL_S)
 
 
 def quiet_gc() -> None:

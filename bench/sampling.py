@@ -67,7 +67,11 @@ class Samples:
 
 def _place(code: CodeType) -> str:
     path = Path(code.co_filename)
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT / "streams") or path.parent.parent == ROOT else path.name
+    return (
+        str(path.relative_to(ROOT))
+        if path.is_relative_to(ROOT / "streams") or path.parent.parent == ROOT
+        else path.name
+    )
 
 
 def _text(code: CodeType, number: int) -> str:

@@ -45,7 +45,7 @@ _TRACKS = {
     "dwell": ("dwell", "Page Dwelled", RESEARCH),
     "unsubscribe": ("unsubscribe", "Unsubscribed", ("newsletter",)),
 }
-# Of a hundred visitors, who does what how often: lookers, readers, buyers, readers of the newsletter, job seekers, bots.
+# Of a hundred visitors, who does what: lookers, readers, buyers, readers of the newsletter, job seekers, bots.
 _PERSONAS = (
     (60, {"browse": 40, "read": 2, "search": 1}),
     (20, {"browse": 20, "read": 6, "intent": 1, "dwell": 3, "search": 2, "paper": 1}),
@@ -91,7 +91,13 @@ class _Visitor:
         if pages:
             kind, name, asset = "page_view", "", dice.choice(pages)
             title = f"Acme: {asset.rpartition('/')[2].replace('-', ' ').capitalize()}"
-            touched = {"path": asset, "title": title, "url": f"{SITE}{asset}", "referrer": f"{SITE}/", "search": ""}
+            touched: dict[str, object] = {
+                "path": asset,
+                "title": title,
+                "url": f"{SITE}{asset}",
+                "referrer": f"{SITE}/",
+                "search": "",
+            }
         else:
             kind, name, assets = _TRACKS[step]
             asset = dice.choice(assets)

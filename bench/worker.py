@@ -1,7 +1,7 @@
 """The measured worker: a leads worker that says when it folds its first record and when it has folded all.
 
-``python -m bench.worker KAFKA PREFIX PARTITIONS METRICS_PORT EVENTS FOLD [PROFILE]``, FOLD being leads or counting; with
-PROFILE, where the main thread's CPU time went between the two is written to that file.
+``python -m bench.worker KAFKA PREFIX PARTITIONS METRICS_PORT EVENTS FOLD [PROFILE]``, FOLD being leads or counting;
+with PROFILE, where the main thread's CPU time went between the two is written to that file.
 """
 
 from __future__ import annotations
@@ -116,9 +116,7 @@ def main(arguments: list[str]) -> int:
     )
     inner: FoldFactory = config.fold_factory if fold == "leads" else CountingFold
     progress = _Progress(int(events), Path(profile[0]) if profile else None)
-    told = dataclasses.replace(
-        config, fold_factory=lambda partition, states: _Told(inner(partition, states), progress)
-    )
+    told = dataclasses.replace(config, fold_factory=lambda partition, states: _Told(inner(partition, states), progress))
     return run_lane(told)
 
 

@@ -1,0 +1,102 @@
+"""``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json.
+
+Names: leads, latency, restart, memory, gateway; without any, all of them.  The file keeps the rows of benchmarks that
+were not run, so that one can be repeated alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import gateway, latency, leads, memory, restart
+from bench.kit import Row
+from handraise.settings import ROOT
+
+FILE = ROOT / "build" / "bench.json"
+_COLUMNS = ("contender", "job", "cpu_us_per_event", "events_per_s_per_core", "rss_mib")
+_HEADS = ("contender", "job", "CPU µs/event", "events/s/core", "RSS MiB", "further")
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="leads, latency, restart, memory, gateway; default: all"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, measures little")
+    parser.add_argument("--profile", action="store_true", help="leads: also write build/profile-*.txt")
+    given = parser.parse_args(arguments)
+    benchmarks = _benchmarks(given.quick, given.profile)
+    if unknown := [name for name in given.names if name not in benchmarks]:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; name any of: {', '.join(benchmarks)}")
+    rows = _kept()
+    for name in given.names or benchmarks:
+        began, load = time.monotonic(), os.getloadavg()[0]
+        print(f"{name} …", file=sys.stderr, flush=True)
+        measured = benchmarks[name]()
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        marks = {
+            "benchmark": name,
+            "at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
+            "load_before": round(load, 1),
+        }
+        rows = [row for row in rows if row.get("benchmark") != name] + [{**row, **marks} for row in measured]
+        _write(rows)
+        print(table([row for row in rows if row["benchmark"] == name]), flush=True)
+    return 0
+
+
+def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]]:
+    if quick:
+        return {
+            "leads": lambda: leads.run(leads=1_000, runs=1, profile=profile),
+            "latency": lambda: latency.run(seconds=5.0),
+            "restart": lambda: restart.run(leads=20_000, runs=1),
+            "memory": lambda: memory.run(leads=(10_000,), warm=2_000),
+            "gateway": lambda: gateway.run(seconds=1.0, runs=1),
+        }
+    return {
+        "leads": lambda: leads.run(profile=profile),
+        "latency": latency.run,
+        "restart": restart.run,
+        "memory": memory.run,
+        "gateway": gateway.run,
+    }
+
+
+def _kept(path: Path = FILE) -> list[Row]:
+    """The rows of earlier runs."""
+    try:
+        rows: list[Row] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    return rows
+
+
+def _write(rows: list[Row], path: Path = FILE) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as aligned text."""
+    shown = [_HEADS]
+    for row in rows:
+        cells = ["–" if row.get(name) is None else str(row[name]) for name in _COLUMNS]
+        hidden = (*_COLUMNS, "runs", "benchmark", "at")
+        further = ", ".join(f"{name} {value}" for name, value in row.items() if name not in hidden)
+        shown.append((*cells, further))  # type: ignore[arg-type]
+    widths = [max(len(line[column]) for line in shown) for column in range(len(_HEADS) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in shown
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

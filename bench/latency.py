@@ -1,0 +1,183 @@
+"""How late an alert comes: from the HTTP request of the event that makes a lead hot to the alert on Kafka.
+
+The gateway and the worker run as their commands start them; this process sends the traffic, one event a request as
+browsers do, at a steady rate with random gaps, and reads lead.alerts twice: uncommitted, as a screen does, and
+read_committed, as a program does that acts on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bench import kit
+from bench.kit import Row
+from bench.traffic import BROWSERS, ORDINARY, SITE
+from deploy.probe import free_port
+from schemas.codec import decode
+from schemas.records import LeadAlert
+
+RATE = 500.0
+ALERTS_PER_S = 4.0
+CONNECTIONS = 64
+WARM_S = 3.0
+VISITORS = 3_000
+_PATIENCE_S = 60.0
+_SEED = 11
+
+
+def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> list[Row]:
+    """Steady traffic for that time after a few seconds to warm up.  Without `kafka` a broker is started."""
+    if kafka is None:
+        with kit.cluster() as own:
+            return run(own, seconds, rate)
+    prefix = f"latency{time.time_ns()}."
+    asyncio.run(kit.create_topics(kafka, prefix))
+    gateway_port, worker_port = free_port(), free_port()
+    with TemporaryDirectory() as folder:
+        secrets = Path(folder) / "secrets.toml"
+        secrets.write_text(f'id_key = "{base64.b64encode(b"a key for benchmarks").decode()}"\n')
+        env = kit.environment(kafka, prefix, SECRETS=str(secrets), GATEWAY=f"127.0.0.1:{gateway_port}", LOG="warning")
+        worker = ("-m", "handraise", "worker", "leads", "--metrics-port", str(worker_port))
+        with kit.process("-m", "handraise", "gateway", env=env) as gateway, kit.process(*worker, env=env) as leads:
+            kit.await_ready(gateway_port, worker_port)
+            before = gateway.usage().cpu_s, leads.usage().cpu_s
+            found = uvloop.run(_Measurement(kafka, prefix, gateway_port, seconds, rate).run())
+            spent = gateway.usage().cpu_s - before[0], leads.usage().cpu_s - before[1]
+            memory = gateway.rss_mib(), leads.rss_mib()
+    events = round(rate * (seconds + WARM_S))
+    job = f"event posted over HTTP to hot-lead alert, {rate:.0f} events/s for {seconds:.0f} s"
+    return [
+        kit.row(
+            f"alert read {reader}",
+            job,
+            [sum(spent) / events * 1e6],
+            sum(memory),
+            alerts=len(times),
+            p50_ms=round(kit.percentile(times, 50), 1),
+            p99_ms=round(kit.percentile(times, 99), 1),
+            max_ms=round(times[-1], 1),
+            **{name: round(each / events * 1e6, 1) for name, each in zip(_PARTS, spent, strict=True)},
+        )
+        for reader, times in found.items()
+    ]
+
+
+_PARTS = ("gateway_us_per_event", "worker_us_per_event")
+
+
+class _Measurement:
+    def __init__(self, kafka: str, prefix: str, port: int, seconds: float, rate: float) -> None:
+        self._kafka, self._prefix, self._port, self._seconds, self._rate = kafka, prefix, port, seconds, rate
+        self._dice = random.Random(_SEED)
+        self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self._posted: dict[str, float] = {}
+        """user id → when the request that makes them hot was due; those of the warm-up are not here."""
+        self._numbers = iter(range(1 << 40))
+
+    async def run(self) -> dict[str, list[float]]:
+        """Milliseconds by reader, in order of size."""
+        for _ in range(CONNECTIONS):
+            self._idle.put_nowait(await asyncio.open_connection("127.0.0.1", self._port))
+        seen: dict[str, dict[str, float]] = {"read_uncommitted": {}, "read_committed": {}}
+        async with contextlib.AsyncExitStack() as stack:
+            for level, times in seen.items():
+                await stack.enter_async_context(self._reading(level, times))
+            await self._send()
+            until = time.monotonic() + _PATIENCE_S
+            while any(self._posted.keys() - times.keys() for times in seen.values()):
+                missing = {level: len(self._posted.keys() - times.keys()) for level, times in seen.items()}
+                assert time.monotonic() < until, f"alerts that did not come: {missing}"
+                await asyncio.sleep(0.05)
+        return {
+            level: sorted(1e3 * (times[user] - began) for user, began in self._posted.items())
+            for level, times in seen.items()
+        }
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, level: str, times: dict[str, float]) -> AsyncIterator[None]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, isolation_level=level, enable_auto_commit=False)
+        await consumer.start()
+        places = [TopicPartition(f"{self._prefix}lead.alerts", number) for number in range(kit.PARTITIONS)]
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+
+        async def read() -> None:
+            async for record in consumer:
+                now = time.perf_counter()
+                alert = decode(record.value)
+                assert isinstance(alert, LeadAlert)
+                times.setdefault(alert.user_id or "", now)
+
+        task = asyncio.create_task(read())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await consumer.stop()
+
+    async def _send(self) -> None:
+        """Send at the rate; who is to be hot has downloaded something before and asks for a demonstration now."""
+        began = due = time.perf_counter()
+        alert_due = began + WARM_S
+        sending: set[asyncio.Task[None]] = set()
+        ripe: list[str] = []
+        while due < began + WARM_S + self._seconds:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            if due >= alert_due and ripe:
+                # The oldest: its first event was sent long ago, so that it is folded for sure.
+                user = ripe.pop(0)
+                alert_due += self._dice.expovariate(ALERTS_PER_S)
+                self._posted[user] = due
+                body = self._track(user, "Demo Requested", "contact-us")
+            elif len(ripe) < 100:
+                ripe.append(f"buyer-{next(self._numbers)}")
+                body = self._track(ripe[-1], "Document Downloaded", "cold-chain-guide")
+            else:
+                body = self._page(f"visitor-{self._dice.randrange(VISITORS)}")
+            task = asyncio.create_task(self._post(body))
+            sending.add(task)
+            task.add_done_callback(sending.discard)
+            due += self._dice.expovariate(self._rate)
+        await asyncio.gather(*sending)
+
+    def _page(self, visitor: str) -> dict[str, Any]:
+        path = self._dice.choice(ORDINARY)
+        page = {"path": path, "title": f"Acme: {path}", "url": f"{SITE}{path}", "referrer": f"{SITE}/", "search": ""}
+        return {"type": "page", "anonymousId": visitor, "properties": page, **self._common(page)}
+
+    def _track(self, user: str, event: str, asset: str) -> dict[str, Any]:
+        touched = {"name": asset, "id": asset}
+        return {"type": "track", "userId": user, "event": event, "properties": touched, **self._common({})}
+
+    def _common(self, page: dict[str, str]) -> dict[str, Any]:
+        return {
+            "messageId": f"ajs-next-{next(self._numbers):08x}-9d2c-4e0b-8f7a-{self._dice.getrandbits(48):012x}",
+            "context": {"page": page, "userAgent": BROWSERS[0], "locale": "en-GB", "library": {"name": "analytics.js"}},
+        }
+
+    async def _post(self, body: dict[str, Any]) -> None:
+        content = json.dumps(body, separators=(",", ":")).encode()
+        head = (
+            f"POST /v1/{body['type'][0]} HTTP/1.1\r\nhost: gateway\r\nauthorization: Basic ZGVtbzo=\r\n"
+            f"origin: {SITE}\r\nuser-agent: {BROWSERS[0]}\r\ncontent-type: text/plain\r\n"
+            f"content-length: {len(content)}\r\n\r\n"
+        )
+        reader, writer = await self._idle.get()
+        writer.write(head.encode() + content)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+        self._idle.put_nowait((reader, writer))

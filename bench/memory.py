@@ -1,0 +1,106 @@
+"""What a lead costs in memory after ten events: the growth of a process that folds them, all included.
+
+The records come through a pipe from a process that makes them, so that the measured one holds nothing but the fold:
+the dict of states, keys, agenda, memo of rules, and what the allocator does not give back.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from typing import IO
+
+from bench import kit
+from bench.kit import Row
+from bench.traffic import Recorded, traffic
+from handraise.rules import load
+from handraise.settings import ROOT
+from streams import state
+from streams.lead_fold import LeadFold
+from streams.state import Lead
+
+BATCH_RECORDS = 4_000
+_SLICE = 5_000
+_HEAD = struct.Struct("<HI")
+
+
+def run(leads: tuple[int, ...] = (100_000,), warm: int = 10_000) -> list[Row]:
+    """A row for each number of leads, each measured in a process of its own."""
+    rows = []
+    for number in leads:
+        with kit.process("-m", "bench.memory", "fold", str(number), str(warm)) as child:
+            found: Row = json.loads(child.line("row "))
+        job = f"{found.pop('events_a_lead')} events a lead, {found.pop('leads')} leads in one partition's fold"
+        rows.append(kit.row("memory of a lead", job, None, found.pop("rss_mib"), **found))
+    return rows
+
+
+def _write(leads: int, warm: int, out: IO[bytes]) -> None:
+    """Records of `warm` and then of `leads` leads, by slices of visitors, as key and value with their lengths."""
+    end_ms = time.time_ns() // 1_000_000
+    for total in (warm, leads):
+        for start in range(0, total, _SLICE):
+            for key, value in traffic(total + start, min(_SLICE, total - start), end_ms):
+                out.write(_HEAD.pack(len(key), len(value)) + key + value)
+        out.write(_HEAD.pack(0, 0))
+    out.flush()
+
+
+def _records(source: IO[bytes]) -> Iterator[list[Recorded]]:
+    """Batches up to the end mark."""
+    now_ms, offset, batch = time.time_ns() // 1_000_000, 0, []
+    while (head := _HEAD.unpack(source.read(_HEAD.size))) != (0, 0):
+        batch.append(Recorded(offset, now_ms, source.read(head[0]), source.read(head[1])))
+        offset += 1
+        if len(batch) == BATCH_RECORDS:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _fold(fold: LeadFold, source: IO[bytes]) -> int:
+    events = 0
+    for batch in _records(source):
+        events += fold.apply(batch)
+        fold.seal()
+    return events
+
+
+def _measure(leads: int, warm: int) -> None:
+    with kit.process("-m", "bench.memory", "write", str(leads), str(warm)) as writer:
+        source = writer.child.stdout
+        assert source is not None
+        rules = load(ROOT / "rules").rules
+        gc.set_threshold(50_000)
+        _fold(LeadFold(0, {}, rules, 1), source)  # code, memos and buffers are there when it counts
+        gc.collect()
+        before = kit.rss_mib()
+        states: dict[bytes, bytes] = {}
+        fold = LeadFold(0, states, rules, 1)
+        events = _fold(fold, source)
+        gc.collect()
+        grown = kit.rss_mib() - before
+    held = len(states)
+    decoded = (state.decode(value) for key, value in states.items() if key[:1] != b"\x00")
+    counted = sum(lead.events for lead in decoded if isinstance(lead, Lead))
+    row = {
+        "leads": held,
+        "rss_mib": kit.rss_mib(),
+        "events_a_lead": round(events / held, 1),
+        "scored_events_a_lead": round(counted / held, 1),
+        "bytes_a_lead": round(grown * 2**20 / held),
+        "encoded_state_bytes": round(sum(map(len, states.values())) / held),
+    }
+    print("row", json.dumps(row), flush=True)
+    del fold
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "write":
+        _write(int(sys.argv[2]), int(sys.argv[3]), sys.stdout.buffer)
+    else:
+        _measure(int(sys.argv[2]), int(sys.argv[3]))
