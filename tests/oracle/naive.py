@@ -222,8 +222,8 @@ class Lead:
     """The matches that need no look at other events; so they are found once."""
     late_rows: list[Entry] = field(default_factory=list)
     """Matches of late events, judged when they arrived."""
-    rows: list[Entry] = field(default_factory=list)
-    """The ledger after the last event; only an event changes it."""
+    rows: list[Entry] | None = None
+    """The ledger after the last event, once somebody has asked for it."""
 
     def newest_s(self) -> int:
         """The time of the newest event."""
@@ -234,19 +234,35 @@ class Lead:
         return any(event.event_id == event_id for event in self.events + self.late)
 
     def accept(self, model: Model, event: Event, now_s: int) -> None:
-        """Take one more event and recompute the ledger from nothing."""
+        """Take one more event."""
         is_late = bool(self.events) and event.at_s < line(self.newest_s())
         found = matches_alone(model, event, late=is_late)
         self.as_of_s = max(event.at_s, now_s, self.as_of_s)
         if is_late:
-            taken = used(self.rows)
+            taken = used(self.ledger(model))
             self.late.append(event)
             self.late_rows += [replace(it, counts=all(taken[room] < n for room, n in rooms(it))) for it in found]
         else:
             self.events.append(event)
             self.alone += found
-        self.rows = ledger(self.late_rows, self.alone + matches_in_visits(model, self.events))
+        self.rows = None
+
+    def ledger(self, model: Model) -> list[Entry]:
+        """All matches after the last event, counted from nothing."""
+        if self.rows is None:
+            self.rows = ledger(self.late_rows, self.alone + matches_in_visits(model, self.events))
+        return self.rows
 
     def millipoints(self, model: Model, at_s: int) -> int:
         """The score at `at_s`."""
-        return millipoints(score(model, self.rows, at_s))
+        return millipoints(score(model, self.ledger(model), at_s))
+
+    def ceiling(self, model: Model) -> float:
+        """What no score can exceed, in points: nothing decays, nothing is cut or negative, only groups are capped."""
+        sums: dict[str, float] = defaultdict(float)
+        for rule in model.rules:
+            if ("session_page" in rule or "return_within_days" in rule) and self.events:
+                sums[rule["group"]] = float("inf")
+        for entry in self.alone + self.late_rows:
+            sums[entry.rule["group"]] += max(0, entry.rule.get("points", 0))
+        return sum(min(float(model.groups[group]["cap"]), value) for group, value in sums.items())

@@ -143,32 +143,37 @@ class Partition:
             body.event_id, body.occurred_at // 1000, body.kind, body.asset, json.loads(body.properties), body.email
         )
         lead.accept(self.model, event, told.now_s)
-        points = lead.millipoints(self.model, lead.as_of_s)
-        self._judge_heat(record.offset, lead, event, points)
-        self._judge_stage(record.offset, lead, event, points)
+        self._judge_heat(record.offset, lead, event)
+        self._judge_stage(record.offset, lead, event)
 
-    def _judge_heat(self, offset: int, lead: Lead, event: Event, points: int) -> None:
-        if lead.hot or points < self.model.hot["hot_at"] * 1000:
+    def _has(self, lead: Lead, points: int) -> bool:
+        """Whether the lead has so many points at its `as_of`; without counting if they are out of reach."""
+        return lead.ceiling(self.model) >= points and lead.millipoints(self.model, lead.as_of_s) >= points * 1000
+
+    def _judge_heat(self, offset: int, lead: Lead, event: Event) -> None:
+        if lead.hot or not self._has(lead, self.model.hot["hot_at"]):
             return
         at_s, cause = lead.as_of_s, event.event_id.hex()
+        points = lead.millipoints(self.model, at_s)
         lead.hot, lead.hot_since_s = True, at_s
         self.told.changes.append(Change(offset, lead.lead_id, "heat", "cold", "hot", at_s, points, cause))
         cooldown_s = self.model.hot["cooldown_days"] * DAY_S
         if lead.last_alert_s is None or at_s - lead.last_alert_s >= cooldown_s:
             lead.last_alert_s = at_s
-            ranked = tuple(reasons(lead.rows, at_s))
+            ranked = tuple(reasons(lead.ledger(self.model), at_s))
             self.told.alarms.append(Alarm(offset, lead.lead_id, at_s, points, self.model.level(points), ranked, cause))
 
-    def _judge_stage(self, offset: int, lead: Lead, event: Event, points: int) -> None:
+    def _judge_stage(self, offset: int, lead: Lead, event: Event) -> None:
         stages = self.model.model["stages"]
         mailed = lead.lead_id.startswith("e_") or any(event.email is not None for event in lead.events + lead.late)
         answerable = mailed or lead.lead_id.startswith("u_")
         if lead.stage == "visitor" and (answerable or event.kind in stages["inquiry_kinds"]):
-            self._step(offset, lead, event, points, "inquiry")
-        if lead.stage == "inquiry" and mailed and points >= stages["mql_at"] * 1000:
-            self._step(offset, lead, event, points, "mql")
+            self._step(offset, lead, event, "inquiry")
+        if lead.stage == "inquiry" and mailed and self._has(lead, stages["mql_at"]):
+            self._step(offset, lead, event, "mql")
 
-    def _step(self, offset: int, lead: Lead, event: Event, points: int, after: str) -> None:
+    def _step(self, offset: int, lead: Lead, event: Event, after: str) -> None:
+        points = lead.millipoints(self.model, lead.as_of_s)
         cause = event.event_id.hex()
         change = Change(offset, lead.lead_id, "stage", lead.stage, after, lead.as_of_s, points, cause)
         self.told.changes.append(change)

@@ -27,20 +27,20 @@ def lead(model: Model, *happened: tuple[str, str, int]) -> Lead:
 def test_points_halve_in_a_half_life(model: Model) -> None:
     """A download is worth 15, and 7.5 after 30 days."""
     one = lead(model, ("download", "paper", 0))
-    assert score(model, one.rows, MONDAY) == 15
-    assert score(model, one.rows, MONDAY + 30 * DAY_S) == 7.5
+    assert score(model, one.ledger(model), MONDAY) == 15
+    assert score(model, one.ledger(model), MONDAY + 30 * DAY_S) == 7.5
 
 
 def test_a_limit_counts_the_earliest(model: Model) -> None:
     """Of two e-mail clicks of a day the earlier counts, though it came later."""
     one = lead(model, ("email_click", "", 3600), ("email_click", "", 60))
-    assert [(row.event.at_s - MONDAY, row.limited) for row in one.rows] == [(60, 5.0), (3600, 0.0)]
+    assert [(row.event.at_s - MONDAY, row.limited) for row in one.ledger(model)] == [(60, 5.0), (3600, 0.0)]
 
 
 def test_two_limits_must_both_have_room(model: Model) -> None:
     """A pricing page counts once a day and twice a week."""
     days = [("page_view", "/pricing", n * DAY_S + extra) for n in range(3) for extra in (0, 60)]
-    rows = [row for row in lead(model, *days).rows if row.rule["id"] == "intent_page"]
+    rows = [row for row in lead(model, *days).ledger(model) if row.rule["id"] == "intent_page"]
     assert [row.limited for row in rows] == [20.0, 0.0, 20.0, 0.0, 0.0, 0.0]
 
 
@@ -48,24 +48,24 @@ def test_a_visit_ends_with_a_gap(model: Model) -> None:
     """Thirty minutes without a page end a visit; a second less does not; a return within a week gives 8 points."""
     one = lead(model, *[("page_view", "/", at) for at in (0, 1799, 3599, 7200)])
     assert [len(run) for run in visits(model, one.events)] == [2, 1, 1]
-    assert score(model, one.rows, MONDAY + 7200) == pytest.approx(4 + 8, abs=0.1)
+    assert score(model, one.ledger(model), MONDAY + 7200) == pytest.approx(4 + 8, abs=0.1)
 
 
 def test_unsubscribing_clears_its_group(model: Model) -> None:
     """Points for e-mails up to an unsubscribe are worth nothing, and use up their limits."""
     one = lead(model, ("email_click", "", 0), ("unsubscribe", "", 60), ("email_click", "", DAY_S))
-    assert score(model, one.rows, MONDAY + DAY_S) == 5
+    assert score(model, one.ledger(model), MONDAY + DAY_S) == 5
     one = lead(model, ("newsletter", "", 0), ("unsubscribe", "", 60), ("newsletter", "", DAY_S))
-    assert score(model, one.rows, MONDAY + DAY_S) == 0
+    assert score(model, one.ledger(model), MONDAY + DAY_S) == 0
 
 
 def test_caps_and_negative_points(model: Model) -> None:
     """A group is worth at most its cap, may be negative, and the score is never below zero."""
     one = lead(model, ("page_view", "/careers", 0))
-    assert score(model, one.rows, MONDAY) == 0
+    assert score(model, one.ledger(model), MONDAY) == 0
     one = lead(model, *[("download", str(n), 0) for n in range(4)], ("page_view", "/jobs", 0))
-    assert score(model, one.rows, MONDAY) == 50 - 9
-    assert reasons(one.rows, MONDAY) == [("download", 60.0), ("page_view", 1.0)]
+    assert score(model, one.ledger(model), MONDAY) == 50 - 9
+    assert reasons(one.ledger(model), MONDAY) == [("download", 60.0), ("page_view", 1.0)]
 
 
 def test_the_line_is_a_monday(model: Model) -> None:

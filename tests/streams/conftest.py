@@ -9,7 +9,7 @@ settings.register_profile(
     "laws",
     derandomize=True,
     deadline=None,
-    max_examples=150,
+    max_examples=100,
     database=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking a story of forty events can take longer than a test may
     suppress_health_check=list(HealthCheck),
