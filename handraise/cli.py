@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from handraise import output
-from handraise.failure import WRONG_USE, Failure
+from handraise.failure import INTERRUPTED, WRONG_USE, Failure
 from handraise.settings import VARIABLES, Settings, read
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
         output.fail(Failure(error.format_message(), where, f"see `{where} --help`"))
         return WRONG_USE
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
@@ -243,3 +243,26 @@ def doctor(as_json: bool) -> int:
     else:
         output.show(doctoring.as_table(findings))
     return 0 if well else 1
+
+
+@cli.command()
+@click.option(
+    "--for", "seconds", type=click.FloatRange(min=1), metavar="SECONDS", help="End after so long of live visits."
+)
+@click.option("--visitors", type=click.IntRange(1, 20_000), default=300, show_default=True, help="In the history.")
+@click.option(
+    "--rate", type=click.FloatRange(0.1, 2_000), default=10.0, show_default=True, help="Live events a second."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed tells the same story.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE.json",
+    help="Write the figures there.",
+)
+def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None) -> int:
+    """Broker, gateway and worker with simulated visitors: who gets hot, and why. Ctrl-C ends all of it."""
+    from handraise.demo.run import run as run_demo
+    from handraise.demo.showing import Options
+
+    return run_demo(settings(), Options(seconds, visitors, rate, seed), report)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 CHECK_FAILED = 1
 WRONG_USE = 2
+INTERRUPTED = 130
+"""As shells have it for Ctrl-C."""
 
 
 class Failure(Exception):  # noqa: N818 - it is told to a person, who reads three lines

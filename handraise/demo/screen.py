@@ -1,0 +1,182 @@
+"""What people see: a calm live screen on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from handraise import output, words
+from handraise.demo.ledger import Ledger, percentiles
+from schemas.records import LeadAlert
+
+_LINE_EVERY_S = 5.0
+_INDENT = 10
+_HEAD_LINES = 12
+
+
+@dataclass
+class View:
+    """All that the screen shows."""
+
+    gateway: str
+    kafka: str
+    prefix: str
+    ledger: Ledger
+    names: dict[str, str]
+    """Who stands behind an e-mail address; the demo made them up and knows."""
+    phase: str = ""
+    clock: str = ""
+    """How long the phase lasts already."""
+    progress: tuple[int, int] | None = None
+    news: list[tuple[str, str]] = field(default_factory=list)
+    """(style, what happened), newest last."""
+    keys: str = ""
+
+    def who(self, alert: LeadAlert) -> str:
+        """The lead in words."""
+        if alert.email:
+            return self.names.get(alert.email, alert.email)
+        return alert.user_id or "a visitor without a name"
+
+
+class Screen:
+    """Shows a view until it is closed."""
+
+    def __init__(self, view: View) -> None:
+        self._view, self._console = view, output.console()
+        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True)
+        self._line_at = 0.0
+        self._phase = ""
+        if self._console.is_terminal:
+            self._live.start()
+
+    def refresh(self) -> None:
+        """Show what is so now."""
+        if self._console.is_terminal:
+            self._live.update(render(self._view, self._console), refresh=True)
+            return
+        if self._view.phase != self._phase:
+            self._phase = self._view.phase
+            self._print(self._phase)
+        if time.monotonic() - self._line_at >= _LINE_EVERY_S:
+            self._line_at = time.monotonic()
+            self._print(_counts_line(self._view.ledger))
+
+    def alert(self, alert: LeadAlert) -> None:
+        """Somebody got hot; on a terminal the next refresh shows it."""
+        if not self._console.is_terminal:
+            score = f"{words.points(alert.behaviour_millipoints)} level {alert.level}"
+            follow_up = words.FOLLOW_UP.get(alert.follow_up, alert.follow_up)
+            self._print(f"hot  {self._view.who(alert)}  {score}: {_reasons(alert)} ({follow_up})")
+
+    def tell(self, style: str, what: str) -> None:
+        """Something worth a line happened."""
+        self._view.news.append((style, what))
+        if not self._console.is_terminal:
+            self._print(what)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"{time.strftime('%H:%M:%S')}  {text}", soft_wrap=True)
+
+
+def render(view: View, console: Console) -> RenderableType:
+    """The whole screen, as high as the terminal at most."""
+    where = f"gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
+    parts: list[RenderableType] = [
+        Text.assemble(("Handraise", "strong"), "  the visitors of Harbourlight, cold-chain sensors"),
+        Text("Simulated people on real HTTP and real Kafka; minutes of a visit take seconds here.", "quiet"),
+        Text(where, "quiet", no_wrap=True, overflow="ellipsis"),
+        Text(),
+        _counts(view.ledger),
+        Text(),
+        _phase(view, console.width),
+        *(Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]),
+        Text(),
+        *_hot(view, console.width, console.height - _HEAD_LINES - min(len(view.news), 2)),
+    ]
+    if view.keys:
+        parts += [Text(), Text(view.keys, "quiet", no_wrap=True, overflow="ellipsis")]
+    return Group(*parts)
+
+
+def _counts(ledger: Ledger) -> Table:
+    took = percentiles(ledger.alert_ms)
+    latency = "–" if took["p50"] is None else f"{took['p50']:.0f} / {took['p99']:.0f} ms"
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet")
+    shown = {
+        "sent": f"{ledger.sent:,}",
+        "accepted": f"{ledger.accepted:,}",
+        "scored": f"{ledger.scored:,}",
+        "filtered": f"{ledger.quarantined:,}",
+        "rejected": f"{ledger.rejected:,}",
+        "alerts": f"{len(ledger.alerts):,}",
+        "events/s": f"{ledger.events_per_s:,.1f}",
+        "event → alert, p50 / p99": latency,
+    }
+    for name, value in shown.items():
+        grid.add_column(name, justify="right", no_wrap=True, min_width=len(value))
+    grid.add_row(*(Text(value, "hot" if name == "alerts" else "strong") for name, value in shown.items()))
+    return grid
+
+
+def _phase(view: View, width: int) -> RenderableType:
+    if view.progress is None:
+        return Text.assemble(view.phase, (f"  {view.clock}", "quiet"), no_wrap=True, overflow="ellipsis")
+    done, total = view.progress
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    bar = ProgressBar(
+        total=max(total, 1), completed=done, width=min(30, width // 4), style="quiet", complete_style="good"
+    )
+    grid.add_row(view.phase, bar, f"{done:,} of {total:,}")
+    return grid
+
+
+def _hot(view: View, width: int, height: int) -> list[RenderableType]:
+    parts: list[RenderableType] = [Text("Hot leads, newest first", "quiet")]
+    left = height - 1
+    for at, alert, took_ms in reversed(view.ledger.alerts):
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=_INDENT - 2)
+        grid.add_column(width=width - _INDENT)
+        reasons = Text(_reasons(alert))
+        name = view.who(alert)
+        score = f"{words.points(alert.behaviour_millipoints)}  {words.level_mark(alert.level)} level {alert.level}"
+        took = "" if took_ms is None else f" · here {took_ms:.0f} ms after the click"
+        after = f"{words.FOLLOW_UP.get(alert.follow_up, alert.follow_up)}{took}"
+        grid.add_row(
+            Text(words.clock(int(at * 1_000)), "quiet"), Text.assemble((f"{name:<38}", "strong"), "  ", (score, "hot"))
+        )
+        grid.add_row("", reasons)
+        grid.add_row("", Text(after, "quiet"))
+        left -= 2 + math.ceil(len(reasons.plain) / (width - _INDENT))
+        if left < 0:
+            break
+        parts.append(grid)
+    if len(parts) == 1:
+        parts.append(Text("nobody yet"))
+    return parts
+
+
+def _reasons(alert: LeadAlert) -> str:
+    return words.reasons([reason.text for reason in alert.reasons])
+
+
+def _counts_line(ledger: Ledger) -> str:
+    took = percentiles(ledger.alert_ms)
+    latency = "" if took["p50"] is None else f", event to alert p50 {took['p50']:.0f} ms, p99 {took['p99']:.0f} ms"
+    return (
+        f"sent {ledger.sent:,}, accepted {ledger.accepted:,}, scored {ledger.scored:,}, "
+        f"filtered {ledger.quarantined:,}, rejected {ledger.rejected:,}, alerts {len(ledger.alerts):,}, {ledger.events_per_s:,.1f} events/s{latency}"
+    )

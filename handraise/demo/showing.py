@@ -1,0 +1,251 @@
+"""One showing: the parts started, the story told, what comes out shown, all of it ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handraise import output
+from handraise.demo import stage
+from handraise.demo.keys import listening
+from handraise.demo.ledger import TOPICS, Ledger
+from handraise.demo.processes import Child
+from handraise.demo.screen import Screen, View
+from handraise.demo.sender import THREADS, Sender
+from handraise.demo.story import HISTORY_DAYS, Act, Story
+from handraise.failure import Failure
+from handraise.settings import Settings
+from handraise.subscriber import Subscriber, subscribe
+
+_BATCH = 50
+_REFRESH_S = 0.25
+_SLICE_S = 0.02
+"""Live events are posted one by one, or together those of so short a time."""
+_MOST_ON_THE_WAY = 64
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    seconds: float | None
+    """How long live visitors come; None: until somebody ends it."""
+    visitors: int
+    rate: float
+    """Live events a second."""
+    seed: int
+
+
+class Showing:
+    """One showing; afterwards it tells how it went."""
+
+    def __init__(self, options: Options, ledger: Ledger) -> None:
+        self._options, self._ledger = options, ledger
+        self._story = Story(options.seed, options.visitors)
+        self.names = self._story.names()
+        self.own: Settings | None = None
+        """The demo's own topics and addresses, once all has started."""
+        self.kills = 0
+        self.settled = False
+        """Whether every event came out before the end."""
+        self._stop = asyncio.Event()
+        self._failed: Failure | None = None
+        self._on_the_way: set[asyncio.Task[None]] = set()
+        self._recovering: asyncio.Task[None] | None = None
+
+    async def play(self, settings: Settings, kafka: str, logs: Path, *, tidy: bool) -> None:
+        """Set up, tell the story, take down.  Raises Failure."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        own = await stage.own_topics(settings, kafka, tidy=tidy)
+        output.say(f"topics: {own.prefix}* created; gateway and scoring worker are starting", "quiet")
+        gateway, worker = stage.processes(own, logs)
+        sender = Sender(own.gateway)
+        try:
+            await asyncio.gather(gateway.start(self._fail), worker.start(self._fail))
+            await self._unless_stopped(_all(gateway.ready(), worker.ready()))
+            if not self._stop.is_set():
+                self.own = own
+                await self._show(own, sender, worker)
+        finally:
+            await asyncio.gather(gateway.end(), worker.end())
+            sender.close()
+        if self._failed is not None:
+            raise self._failed
+
+    async def _show(self, own: Settings, sender: Sender, worker: Child) -> None:
+        view = View(f"http://{own.gateway}", own.kafka, own.prefix, self._ledger, self.names)
+        async with subscribe(own, TOPICS, beginning=True) as subscriber:
+            screen = Screen(view)
+            beside = [self._beside(self._read(subscriber, screen)), self._beside(self._refresh(screen))]
+            try:
+                with listening({"k": lambda: self._kill(worker, screen), "q": self._stop.set}) as heard:
+                    view.keys = "k kills the scoring worker · q or Ctrl-C ends" if heard else ""
+                    await self._unless_stopped(self._tell(sender, view, screen))
+                    if self._failed is None:
+                        await self._settle(view)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+                screen.refresh()
+                screen.close()
+
+    # -- the story
+
+    async def _tell(self, sender: Sender, view: View, screen: Screen) -> None:
+        acts = self._story.history(_now_ms())
+        view.phase, view.progress = f"{HISTORY_DAYS} days of history", (0, len(acts))
+        await self._history(sender, view, acts)
+        view.progress = None
+        await self._live(sender, view, screen)
+
+    async def _history(self, sender: Sender, view: View, acts: Sequence[Act]) -> None:
+        """Sent as fast as it is taken, in order for each visitor; returns when all of it has come out."""
+        lanes: list[list[Act]] = [[] for _ in range(THREADS)]
+        for act in acts:
+            lanes[zlib.crc32(act.person.anonymous_id.encode()) % THREADS].append(act)
+        sending = [asyncio.create_task(self._send_lane(sender, lane)) for lane in lanes]
+        while self._ledger.acknowledged < len(acts) or not self._ledger.settled:
+            done = self._ledger.scored + self._ledger.quarantined + self._ledger.rejected
+            view.progress = (done, len(acts))
+            await asyncio.sleep(_SLICE_S)
+        await asyncio.gather(*sending)
+
+    async def _send_lane(self, sender: Sender, lane: Sequence[Act]) -> None:
+        for start in range(0, len(lane), _BATCH):
+            if self._stop.is_set():
+                return
+            await asyncio.shield(self._post(sender, lane[start : start + _BATCH], live=False))
+
+    async def _live(self, sender: Sender, view: View, screen: Screen) -> None:
+        steps, scenes, begun = self._story.live(), self._story.scenes(), time.monotonic()
+        rate, length_s = self._options.rate, self._options.seconds
+        told = 0
+        while length_s is None or time.monotonic() - begun < length_s:
+            seconds = time.monotonic() - begun
+            view.phase, view.clock = "live visitors", _span(seconds, length_s)
+            wanted = int(seconds * rate)
+            acts = [self._story.act(_now_ms(), *next(steps)) for _ in range(wanted - told)]
+            told = wanted
+            while scenes and scenes[0].second <= seconds:
+                scene = scenes.pop(0)
+                acts.append(self._story.act(_now_ms(), scene.person, scene.call))
+                if scene.words:
+                    screen.tell("", scene.words)
+            if acts:
+                self._post(sender, acts, live=True)
+            while len(self._on_the_way) > _MOST_ON_THE_WAY:
+                await asyncio.wait(self._on_the_way, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(_SLICE_S)
+
+    def _post(self, sender: Sender, acts: Sequence[Act], *, live: bool) -> asyncio.Task[None]:
+        """Deliver; goes on when whoever waits for it is stopped, so that both sides of the ledger stay true."""
+        task = self._beside(self._deliver(sender, acts, live))
+        self._on_the_way.add(task)
+        task.add_done_callback(self._on_the_way.discard)
+        return task
+
+    async def _deliver(self, sender: Sender, acts: Sequence[Act], live: bool) -> None:
+        self._ledger.posting(acts, live=live)
+        await sender.post(acts)
+        self._ledger.posted(acts)
+
+    async def _settle(self, view: View) -> None:
+        """Wait until what was sent has come out."""
+        view.phase, view.clock = "the last events are being scored", ""
+        view.progress, view.keys = None, ""
+        waiting = {*self._on_the_way, *([self._recovering] if self._recovering else [])}
+        if waiting:
+            await asyncio.wait(waiting, timeout=_PATIENCE_S)
+        self.settled = await _until(lambda: self._ledger.settled or self._failed is not None) and self._failed is None
+        view.phase = "done"
+
+    # -- beside the story
+
+    async def _read(self, subscriber: Subscriber, screen: Screen) -> None:
+        while True:
+            for alert in self._ledger.seen(await subscriber.next(100)):
+                screen.alert(alert)
+
+    async def _refresh(self, screen: Screen) -> None:
+        while True:
+            screen.refresh()
+            await asyncio.sleep(_REFRESH_S)
+
+    def _kill(self, worker: Child, screen: Screen) -> None:
+        if self._recovering is None or self._recovering.done():
+            self._recovering = self._beside(self._recover(worker, screen))
+
+    async def _recover(self, worker: Child, screen: Screen) -> None:
+        """Kill the worker, and tell when its successor has scored all that was accepted until it was there."""
+        began, restarts = time.monotonic(), worker.restarts + 1
+        self.kills += 1
+        worker.kill()
+        screen.tell("strong", "the scoring worker was killed (SIGKILL); the gateway goes on taking events")
+        await worker.ready(after_restarts=restarts)
+        ready_s, accepted = time.monotonic() - began, self._ledger.snapshot()
+        await _until(lambda: not self._ledger.lost(accepted))
+        lost, doubled = self._ledger.lost(accepted), self._ledger.doubled()
+        verdict = f"its successor took over after {ready_s:.1f} s: lost {lost}, doubled {doubled}"
+        screen.tell("bad" if lost or doubled else "good", verdict)
+
+    # -- how it ends
+
+    def _fail(self, failure: Failure) -> None:
+        self._failed = self._failed or failure
+        self._stop.set()
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the rest; what fails in it ends the showing."""
+
+        async def watched() -> None:
+            try:
+                await work
+            except Failure as failure:
+                self._fail(failure)
+
+        return asyncio.create_task(watched())
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, or leave off when somebody wants the end.  Raises what the work raises."""
+        doing, stopping = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not doing.done():
+                doing.cancel()
+                await asyncio.gather(doing, return_exceptions=True)
+        if not doing.cancelled():
+            doing.result()
+
+
+async def _all(*works: Awaitable[None]) -> None:
+    await asyncio.gather(*works)
+
+
+async def _until(done: Callable[[], bool]) -> bool:
+    """Wait for what the subscriber is about to see; whether it came in time."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not done() and time.monotonic() < deadline:  # noqa: ASYNC110 - many records may make it so
+        await asyncio.sleep(_SLICE_S)
+    return done()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _span(seconds: float, length_s: float | None) -> str:
+    def clock(whole: int) -> str:
+        return f"{whole // 60}:{whole % 60:02d}"
+
+    return clock(int(seconds)) + (f" of {clock(int(length_s))}" if length_s is not None else "")

@@ -1,0 +1,113 @@
+"""What is left when the demo is over: figures, and what to try next."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from handraise import output, words
+from handraise.demo.cast import ELIF
+from handraise.demo.ledger import Ledger, percentiles
+from handraise.settings import VARIABLES, Settings
+
+SNIPPET = """<script>
+(function (a, s) {{
+  ["page", "track", "identify", "group", "alias", "trackForm", "trackLink", "ready"].forEach(function (name) {{
+    a[name] = function () {{ a.push([name].concat([].slice.call(arguments))); }};
+  }});
+  a._writeKey = "{key}";
+  s.async = true;
+  s.src = "{gateway}/analytics.js/v1/{key}/analytics.min.js";
+  document.head.appendChild(s);
+  a.page();
+}})(window.analytics = window.analytics || [], document.createElement("script"));
+</script>"""
+
+
+def report(ledger: Ledger, kills: int, began: float) -> dict[str, Any]:
+    """The figures, for machines; times in milliseconds or seconds as their names say."""
+    first = ledger.first_alert_at
+    return {
+        "sent": ledger.sent,
+        "accepted": ledger.accepted,
+        "rejected": ledger.rejected,
+        "quarantined": ledger.quarantined,
+        "scored": ledger.scored,
+        "alerts": ledger.kinds(),
+        "lost": ledger.lost(),
+        "doubled": ledger.doubled(),
+        "worker_kills": kills,
+        "first_alert_s": None if first is None else round(first - began, 1),
+        "latency_ms": {
+            "event_to_state": percentiles(ledger.state_ms),
+            "event_to_alert": percentiles(ledger.alert_ms),
+        },
+    }
+
+
+def show(own: Settings, found: dict[str, Any], names: dict[str, str], ledger: Ledger, *, started_here: bool) -> None:
+    """The same in words, and the commands that go on from here."""
+    lost, doubled = found["lost"], found["doubled"]
+    exact = Text(f"lost {lost}, doubled {doubled}", "bad" if lost or doubled else "good")
+    kills = f"; the worker was killed {words.count(found['worker_kills'], 'time')}" if found["worker_kills"] else ""
+    first = "" if found["first_alert_s"] is None else f"; the first {found['first_alert_s']} s after the start"
+    kinds = ", ".join(f"{number} {kind}" for kind, number in found["alerts"].items()) or "none"
+    came_in = f"{found['sent']:,} sent, {found['accepted']:,} accepted, {found['rejected']:,} rejected with the reason"
+    came_out = f"{found['scored']:,} scored, {found['quarantined']:,} filtered as bots or repeats"
+    rows: list[tuple[Text, str | Text]] = [
+        (Text("events", "quiet"), came_in),
+        (Text("", "quiet"), came_out),
+        (Text("exactly once", "quiet"), Text.assemble(exact, f", lead by lead{kills}")),
+        (Text("alerts", "quiet"), f"{kinds}{first}"),
+    ]
+    for name, title in (("event_to_state", "event → state"), ("event_to_alert", "event → alert")):
+        took = found["latency_ms"][name]
+        if took["count"]:
+            text = f"p50 {took['p50']} ms, p99 {took['p99']} ms over HTTP, read committed ({took['count']:,} live)"
+            rows.append((Text(title, "quiet"), text))
+    output.say()
+    output.show(output.table([("", "left"), ("", "left")], rows))
+    _what_next(own, names, ledger, started_here)
+
+
+def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_here: bool) -> None:
+    emails = [alert.email for _, alert, _ in reversed(ledger.alerts) if alert.email]
+    email = ELIF.email if ELIF.email in emails else next(iter(emails), None)
+    command = command_line()
+    if email is not None:
+        output.say()
+        output.say(
+            f"Why is {names.get(email, email)} hot? Every point, with limits and decay; the rows add up:", "strong"
+        )
+        if started_here:
+            output.say("  make up    # the broker that this demo started has ended; its data is kept")
+        output.say(f"  {environment(own)} {command} explain email:{email}")
+    output.say()
+    output.say("Your own site: start these, and paste the snippet into its pages", "strong")
+    output.say(f"  make up && {command} topics create")
+    output.say(f"  {command} worker leads & {command} gateway")
+    output.say()
+    for line in SNIPPET.format(key="demo", gateway="http://127.0.0.1:8080").splitlines():
+        output.say(f"  {line}", "quiet")
+
+
+def environment(own: Settings) -> str:
+    """The variables by which another command finds this demo's topics."""
+    default = next(each.default for each in VARIABLES if each.name == "HANDRAISE_KAFKA")
+    kafka = "" if own.kafka == default else f"HANDRAISE_KAFKA={own.kafka} "
+    return f"{kafka}HANDRAISE_PREFIX={own.prefix}"
+
+
+def command_line() -> str:
+    """How `handraise` is called from here."""
+    if shutil.which("handraise"):
+        return "handraise"
+    beside = Path(sys.executable).with_name("handraise")
+    shown = beside if beside.exists() else Path(sys.executable)
+    if shown.is_relative_to(Path.cwd()):
+        shown = shown.relative_to(Path.cwd())
+    return str(shown) if beside.exists() else f"{shown} -m handraise"
