@@ -6,7 +6,9 @@ one changelog record per changed key, and the cursor: the next inbox offset to f
 commits to the consumer group is information for lag tools.
 
     log.py         what the lane needs of a log;  kafka_log.py and memory_log.py fulfil it
+    errors.py      refused (somebody must mend something), failed (the next process goes on), fenced
     cursor.py      the position as it stands in the changelog
+    topic_identity.py  which topic a name stands for: the id that Kafka gave it
     slot.py        one owned partition: fence, states, position, transaction
     takeover.py    fence -> read the changelog -> check -> know where to go on
     loop.py        fold at once, one transaction at a time per partition

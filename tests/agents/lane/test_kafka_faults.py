@@ -55,7 +55,7 @@ async def test_a_worker_stopped_beyond_its_session_ends_when_it_wakes_up(lane: C
     sleeper = lane.start(instance_id=None, session_timeout_s=3.0, point=faults.AFTER_PRODUCE, passage=3, how="hold")
     await sleeper.held()
     sleeper.send(signal.SIGSTOP)
-    other = lane.start(instance_id=None, session_timeout_s=3.0)
+    other = lane.start(instance_id=None)
     await lane.finished()
     sleeper.send(signal.SIGCONT)
     assert await sleeper.ended() == 1
