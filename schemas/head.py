@@ -82,7 +82,7 @@ def tick_at(value: bytes) -> int:
     """Return the time of a tick (ms); raises Undecodable, and nothing else, whatever the bytes are."""
     if value[:PREFIX_SIZE] not in _TICKS:
         raise _not_a("Tick", value)
-    at, end = _long(value, PREFIX_SIZE)
+    at, end = read_long(value, PREFIX_SIZE)
     if end != len(value):
         raise trailing(value, end)
     return at
@@ -92,26 +92,26 @@ def _field_by_field(value: bytes) -> Head:
     """Read the same fields whatever their lengths, and say what is wrong with them."""
     if value[:PREFIX_SIZE] not in _ENGAGEMENTS:
         raise _not_a("Engagement", value)
-    time, at = _long(value, _ID_END)
-    kind, at = _text(value, at)
-    asset, at = _text(value, at)
-    title, at = _text(value, at)
-    verdict, at = _text(value, at)
-    branch, at = _long(value, at)
+    time, at = read_long(value, _ID_END)
+    kind, at = read_text(value, at)
+    asset, at = read_text(value, at)
+    title, at = read_text(value, at)
+    verdict, at = read_text(value, at)
+    branch, at = read_long(value, at)
     email = None
     if branch == _VALUE:
-        email, at = _text(value, at)
+        email, at = read_text(value, at)
     elif branch != _NULL:
         raise Undecodable("malformed", f"union branch {branch} of email: it has the branches 0 and 1")
     return value[PREFIX_SIZE:_ID_END], time, kind, asset, title, verdict, email
 
 
-def _text(value: bytes, at: int) -> tuple[str, int]:
+def read_text(value: bytes, at: int) -> tuple[str, int]:
     """Read a text; return it and the position behind it."""
     if at < len(value) and not value[at] & _NOT_SHORT:
         length, start = value[at] >> 1, at + 1
     else:
-        length, start = _long(value, at)
+        length, start = read_long(value, at)
         if length < 0:
             raise Undecodable("malformed", f"negative length {length} at byte {at}")
     end = start + length
@@ -123,7 +123,7 @@ def _text(value: bytes, at: int) -> tuple[str, int]:
         raise bad_utf8(error) from error
 
 
-def _long(value: bytes, start: int) -> tuple[int, int]:
+def read_long(value: bytes, start: int) -> tuple[int, int]:
     """Read a zigzag varint of at most 64 bits; return it and the position behind it."""
     raw = 0
     for at, byte in enumerate(value[start : start + _LONG_BYTES]):

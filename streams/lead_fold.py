@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from schemas.codec import Undecodable, decode
+from schemas.codec import Undecodable
+from schemas.fields import engagement_fields
 from schemas.head import engagement_head, record_name, tick_at
 from schemas.keys import partition_of
-from schemas.records import Engagement, Rejected
+from schemas.records import Rejected
 from streams import state
 from streams.agenda import Agenda
 from streams.fold import InboxRecord, Output, Sealed
@@ -34,6 +35,8 @@ MOST_DUE = 500
 """Due items that one record fires."""
 _SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
+MOST_OPEN = 4_096
+"""Leads of a partition that stay decoded from one batch to the next."""
 MOST_KNOWN = 8
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
@@ -90,11 +93,13 @@ class LeadFold:
             else:
                 changes[key] = None
                 states.pop(key, None)
+                del opened[key]
                 publisher.gone(key, self._now, offset)
         if self._now != self._sealed_now:
             changes[CLOCK] = states[CLOCK] = self._now.to_bytes(8, "big")
             self._sealed_now = self._now
-        opened.clear()
+        if len(opened) > MOST_OPEN:
+            opened.clear()
         self._touched.clear()
         return Sealed(changes, publisher.take())
 
@@ -141,7 +146,7 @@ class LeadFold:
         elif isinstance(lead, Moved):
             return self._forward(lead.to.encode(), value)
         if verdict != "human":
-            reasons = _tail(value).verdict_reasons
+            (reasons,) = engagement_fields(value, "verdict_reasons")
             return self._publisher.quarantine(key, value, event_id, verdict, reasons, occurred_at)
         if lead is not None and event_id in lead.ids and holds(lead.ids, event_id):
             reasons = ("the lead already has this event",)
@@ -155,7 +160,7 @@ class LeadFold:
                 break
         if lead is None:
             as_of = max(at, self._now)
-            known = _first_known(key, value, at)
+            known = _first_known(key, value, email, at)
             lead = self._open[key] = new_lead(at, as_of, known, rules)
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
@@ -246,7 +251,12 @@ class LeadFold:
         self._agenda.add(due, key)
 
     def _due_of(self, key: bytes) -> int:
-        lead = self._lead(key)
+        """When a tick is to look at this key; a lead that is only asked for this is not kept decoded."""
+        if key in self._open:
+            lead = self._open[key]
+        else:
+            value = self._states.get(key)
+            lead = state.decode(value) if value else None
         return lead.wake if isinstance(lead, Lead) else 0
 
     # -- helpers
@@ -292,16 +302,11 @@ class LeadFold:
         return True
 
 
-def _tail(value: bytes) -> Engagement:
-    record = decode(value)
-    assert isinstance(record, Engagement)  # noqa: S101 -- the prefix said so
-    return record
-
-
 def _fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
     """The rules whose conditions hold for the event's properties."""
+    (text,) = engagement_fields(value, "properties")
     try:
-        properties: Any = msgspec.json.decode(_tail(value).properties)
+        properties: Any = msgspec.json.decode(text)
     except msgspec.DecodeError:
         properties = None
     if not isinstance(properties, Mapping):
@@ -309,10 +314,11 @@ def _fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
     return tuple(rule for rule in matched if all(condition.holds(properties) for condition in rule.conditions))
 
 
-def _first_known(key: bytes, value: bytes, at: int) -> list[Known]:
+def _first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[Known]:
     """The identifier that the key was made of, if the event tells it."""
-    event, kind = _tail(value), key[:1].decode()
-    identifier = {"u": event.user_id, "e": event.email, "a": event.anonymous_id}[kind]
+    user_id, anonymous_id = engagement_fields(value, "user_id", "anonymous_id")
+    kind = key[:1].decode()
+    identifier = {"u": user_id, "e": email, "a": anonymous_id}[kind]
     return [Known(_KIND_NAMES[kind], identifier, at)] if identifier else []
 
 

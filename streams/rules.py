@@ -13,6 +13,8 @@ import msgspec
 from streams.rulefile import RuleError, fail, parse
 
 DAY_S = 86_400
+_MOST_KINDS = 256
+_MOST_ASSETS = 16_384
 MODEL_FILE = "model.toml"
 ALERTS_FILE = "alerts.toml"
 
@@ -59,6 +61,7 @@ class RuleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: Code
     group: str
     reason: str
+    reason_often: str = ""
     half_life_days: HalfLifeDays = 7
     points: Points = 0
     kinds: list[str] = []
@@ -136,6 +139,7 @@ class Rule:
     """With fewer matches on record that count, no limit can cut the next one."""
     clears: bool
     reason: str
+    reason_often: str
     keeps_title: bool
     conditions: tuple[Condition, ...]
 
@@ -169,22 +173,29 @@ class Rules:
     lowest_mark: int
     """No score below this, in milli-points, moves a lead."""
     _matchers: tuple[tuple[Rule, frozenset[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]
-    _memo: dict[tuple[str, str], tuple[Rule, ...]] = field(default_factory=dict)
+    _memo: dict[str, dict[str, tuple[Rule, ...]]] = field(default_factory=dict)
 
     def matching(self, kind: str, asset: str) -> tuple[Rule, ...]:
         """The rules that an event of this kind about this asset matches, their conditions on properties aside."""
-        found = self._memo.get((kind, asset))
-        if found is None:
-            if len(self._memo) >= 65_536:
-                self._memo.clear()
-            found = self._memo[kind, asset] = tuple(
+        try:
+            return self._memo[kind][asset]
+        except KeyError:
+            memo = self._memo if len(self._memo) < _MOST_KINDS else self._forget()
+            known = memo.setdefault(kind, {})
+            if len(known) >= _MOST_ASSETS:
+                known.clear()
+            known[asset] = found = tuple(
                 rule
                 for rule, kinds, wanted, unwanted in self._matchers
                 if kind in kinds
                 and (wanted is None or wanted.fullmatch(asset))
                 and not (unwanted is not None and unwanted.fullmatch(asset))
             )
-        return found
+            return found
+
+    def _forget(self) -> dict[str, dict[str, tuple[Rule, ...]]]:
+        self._memo.clear()
+        return self._memo
 
     def level(self, millipoints: int) -> int:
         """1 to 4, for a behaviour score."""
@@ -287,7 +298,8 @@ def _compile(entry: RuleEntry, group: int) -> Rule:
         once=once,  # type: ignore[arg-type]
         clears=entry.clears,
         reason=entry.reason,
-        keeps_title="{title}" in entry.reason,
+        reason_often=entry.reason_often or entry.reason,
+        keeps_title="{title}" in entry.reason + entry.reason_often,
         conditions=tuple(entry.where),
     )
 
@@ -327,7 +339,7 @@ def _faults(
     """(wrong?, field, message, remedy) of all that can be wrong with one rule and its types do not say."""
     triggers = sum((bool(entry.kinds), entry.session_page is not None, entry.return_within_days is not None))
     onces = [limit for limit in entry.limits if limit.per in ("ever", "asset")]
-    placeholders = set(re.findall(r"\{([^}]*)\}", entry.reason)) - {"times", "title"}
+    placeholders = set(re.findall(r"\{([^}]*)\}", entry.reason + entry.reason_often)) - {"times", "title"}
     known = ", ".join(model.groups)
     return [
         (entry.id in ids, "id", "the id is taken", "give each rule an id of its own"),
