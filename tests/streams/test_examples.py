@@ -157,6 +157,6 @@ def test_an_alert_names_its_reasons() -> None:
     assert (alert.kind, alert.level, alert.follow_up, alert.source_offset) == ("hot_lead", 1, "after_session", 6)
     assert [(reason.rule, reason.text) for reason in alert.reasons] == [
         ("trial_started", "started a trial"),
-        ("intent_page", "looked at Pricing, once"),
+        ("intent_page", "looked at Pricing"),
         ("download", "downloaded Guide"),
     ]
