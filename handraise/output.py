@@ -30,6 +30,11 @@ def say(text: str | Text = "", style: str | None = None) -> None:
     out.print(text, style=style, soft_wrap=not out.is_terminal)
 
 
+def copyable(text: str, style: str | None = None) -> None:
+    """One line that somebody will copy: the terminal may fold it, we never break it."""
+    console().print(text, style=style, soft_wrap=True)
+
+
 def note(text: str) -> None:
     """One line beside the output, on standard error."""
     console(stderr=True).print(text, style="quiet", soft_wrap=True)

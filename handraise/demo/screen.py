@@ -18,7 +18,7 @@ from schemas.records import LeadAlert
 
 _LINE_EVERY_S = 5.0
 _INDENT = 10
-_HEAD_LINES = 12
+_HEAD_LINES = 13
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Screen:
 
     def __init__(self, view: View) -> None:
         self._view, self._console = view, output.console()
-        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True)
+        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._line_at = 0.0
         self._phase = ""
         if self._console.is_terminal:
@@ -96,7 +96,7 @@ def render(view: View, console: Console) -> RenderableType:
     where = f"gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
     parts: list[RenderableType] = [
         Text.assemble(("Handraise", "strong"), "  the visitors of Harbourlight, cold-chain sensors"),
-        Text("Simulated people on real HTTP and real Kafka; minutes of a visit take seconds here.", "quiet"),
+        Text("Simulated people on real HTTP and Kafka; minutes of a visit take seconds.", "quiet"),
         Text(where, "quiet", no_wrap=True, overflow="ellipsis"),
         Text(),
         _counts(view.ledger),
@@ -111,24 +111,25 @@ def render(view: View, console: Console) -> RenderableType:
     return Group(*parts)
 
 
-def _counts(ledger: Ledger) -> Table:
-    took = percentiles(ledger.alert_ms)
-    latency = "–" if took["p50"] is None else f"{took['p50']:.0f} / {took['p99']:.0f} ms"
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet")
+def _counts(ledger: Ledger) -> RenderableType:
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="quiet")
     shown = {
-        "sent": f"{ledger.sent:,}",
-        "accepted": f"{ledger.accepted:,}",
-        "scored": f"{ledger.scored:,}",
-        "filtered": f"{ledger.quarantined:,}",
-        "rejected": f"{ledger.rejected:,}",
-        "alerts": f"{len(ledger.alerts):,}",
-        "events/s": f"{ledger.events_per_s:,.1f}",
-        "event → alert, p50 / p99": latency,
+        "sent": ledger.sent,
+        "accepted": ledger.accepted,
+        "scored": ledger.scored,
+        "filtered": ledger.quarantined,
+        "rejected": ledger.rejected,
+        "alerts": len(ledger.alerts),
     }
-    for name, value in shown.items():
-        grid.add_column(name, justify="right", no_wrap=True, min_width=len(value))
-    grid.add_row(*(Text(value, "hot" if name == "alerts" else "strong") for name, value in shown.items()))
-    return grid
+    for name in shown:
+        grid.add_column(name, justify="right", no_wrap=True, min_width=8)
+    grid.add_row(*(Text(f"{count:,}", "hot" if name == "alerts" else "strong") for name, count in shown.items()))
+    took = percentiles(ledger.alert_ms)
+    speed = Text.assemble((f"{ledger.events_per_s:,.1f}", "strong"), " events/s")
+    if took["p50"] is not None:
+        speed.append_text(Text.assemble("   event → alert p50 ", (f"{took['p50']:.0f}", "strong"), " ms, p99 "))
+        speed.append_text(Text.assemble((f"{took['p99']:.0f}", "strong"), " ms"))
+    return Group(grid, speed)
 
 
 def _phase(view: View, width: int) -> RenderableType:
@@ -178,5 +179,6 @@ def _counts_line(ledger: Ledger) -> str:
     latency = "" if took["p50"] is None else f", event to alert p50 {took['p50']:.0f} ms, p99 {took['p99']:.0f} ms"
     return (
         f"sent {ledger.sent:,}, accepted {ledger.accepted:,}, scored {ledger.scored:,}, "
-        f"filtered {ledger.quarantined:,}, rejected {ledger.rejected:,}, alerts {len(ledger.alerts):,}, {ledger.events_per_s:,.1f} events/s{latency}"
+        f"filtered {ledger.quarantined:,}, rejected {ledger.rejected:,}, "
+        f"alerts {len(ledger.alerts):,}, {ledger.events_per_s:,.1f} events/s{latency}"
     )

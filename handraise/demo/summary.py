@@ -15,17 +15,17 @@ from handraise.demo.ledger import Ledger, percentiles
 from handraise.settings import VARIABLES, Settings
 
 SNIPPET = """<script>
-(function (a, s) {{
-  ["page", "track", "identify", "group", "alias", "trackForm", "trackLink", "ready"].forEach(function (name) {{
+(function (a, d) {{
+  ["page", "track", "identify", "group", "alias"].forEach(function (name) {{
     a[name] = function () {{ a.push([name].concat([].slice.call(arguments))); }};
   }});
-  a._writeKey = "{key}";
-  s.async = true;
+  var s = d.createElement("script");
   s.src = "{gateway}/analytics.js/v1/{key}/analytics.min.js";
-  document.head.appendChild(s);
+  d.head.appendChild(s);
   a.page();
-}})(window.analytics = window.analytics || [], document.createElement("script"));
+}})(window.analytics = window.analytics || [], document);
 </script>"""
+"""Calls made before the tracker is there wait in an array, as Segment's browser build expects it."""
 
 
 def report(ledger: Ledger, kills: int, began: float) -> dict[str, Any]:
@@ -80,19 +80,17 @@ def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_her
     command = command_line()
     if email is not None:
         output.say()
-        output.say(
-            f"Why is {names.get(email, email)} hot? Every point, with limits and decay; the rows add up:", "strong"
-        )
+        output.say(f"Why is {names.get(email, email)} hot? Every point:", "strong")
         if started_here:
             output.say("  make up    # the broker that this demo started has ended; its data is kept")
-        output.say(f"  {environment(own)} {command} explain email:{email}")
+        output.copyable(f"  {environment(own)} {command} explain email:{email}")
     output.say()
     output.say("Your own site: start these, and paste the snippet into its pages", "strong")
-    output.say(f"  make up && {command} topics create")
-    output.say(f"  {command} worker leads & {command} gateway")
+    output.copyable(f"  make up && {command} topics create")
+    output.copyable(f"  {command} worker leads & {command} gateway")
     output.say()
     for line in SNIPPET.format(key="demo", gateway="http://127.0.0.1:8080").splitlines():
-        output.say(f"  {line}", "quiet")
+        output.copyable(f"  {line}")
 
 
 def environment(own: Settings) -> str:
