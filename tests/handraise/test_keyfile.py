@@ -1,0 +1,41 @@
+"""The secrets file."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from handraise import keyfile
+from handraise.failure import Failure
+from handraise.settings import read
+
+
+def test_the_key_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first use makes a random key that only its owner can read, and says so; the next ones read it."""
+    monkeypatch.setattr(keyfile, "DEFAULT", tmp_path / "new" / "secrets.toml")
+    said: list[str] = []
+    key = keyfile.id_key(read({}), said.append)
+    assert len(key) == 32
+    assert keyfile.id_key(read({}), said.append) == key
+    assert len(said) == 1 and str(keyfile.DEFAULT) in said[0]
+    assert stat.S_IMODE(keyfile.DEFAULT.stat().st_mode) == 0o600
+    assert [path.name for path in keyfile.DEFAULT.parent.iterdir()] == ["secrets.toml"]
+
+
+@pytest.mark.parametrize("text", ["", "id_key = 7", 'id_key = ""', 'id_key = "not base64!"', "id_key", 'id_key = "é"'])
+def test_a_file_without_a_key_is_refused(tmp_path: Path, text: str) -> None:
+    """A file that has no usable key is told with its path and how to mend it, whatever is wrong with it."""
+    path = tmp_path / "secrets.toml"
+    path.write_text(text)
+    with pytest.raises(Failure) as caught:
+        keyfile.id_key(read({"HANDRAISE_SECRETS": str(path)}), print)
+    assert caught.value.where == str(path)
+    assert "id_key" in caught.value.remedy
+
+
+def test_a_file_that_was_named_is_never_made(tmp_path: Path) -> None:
+    """A missing file that somebody named is an error: another key would make every visitor a new lead."""
+    path = tmp_path / "secrets.toml"
+    with pytest.raises(Failure, match="cannot be read"):
+        keyfile.id_key(read({"HANDRAISE_SECRETS": str(path)}), print)
+    assert not path.exists()
