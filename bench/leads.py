@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import marshal
 import statistics
 import sys
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 from bench import kit
 from bench.kit import Row
@@ -44,16 +47,19 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
     parts = dict(enumerate(by_partition(events, kit.PARTITIONS)))
     size = statistics.fmean(len(value) for _, value in events)
     found: dict[str, list[Row]] = {"lane": [], "counting": [], "alone": []}
-    for number in range(runs):
-        for name, fold in (("lane", "leads"), ("counting", "counting")):
-            prefix = f"bench{number}{name}{end_ms}."
-            found[name].append(asyncio.run(_through_lane(kafka, prefix, parts, len(events), fold)))
-        found["alone"].append(_alone(leads, end_ms))
-    if profile:
-        with kit.process("-m", "bench.leads", "profile", str(leads), str(end_ms)) as child:
-            child.line("written")
-        prefix = f"bench-profile{end_ms}."
-        asyncio.run(_through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
+    with tempfile.NamedTemporaryFile() as file:
+        marshal.dump([parts[partition] for partition in parts], file)
+        file.flush()
+        for number in range(runs):
+            for name, fold in (("lane", "leads"), ("counting", "counting")):
+                prefix = f"bench{number}{name}{end_ms}."
+                found[name].append(asyncio.run(_through_lane(kafka, prefix, parts, len(events), fold)))
+            found["alone"].append(_alone("measure", file.name))
+        if profile:
+            LANE_PROFILE.parent.mkdir(exist_ok=True)
+            _alone("profile", file.name)
+            prefix = f"bench-profile{end_ms}."
+            asyncio.run(_through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
     job = f"{len(events)} events of {leads} leads, Avro of {size:.0f} B on average, {kit.PARTITIONS} partitions"
     names = {
         "lane": "lead fold in the fenced lane",
@@ -114,15 +120,17 @@ _OUTPUTS = "handraise_lane_outputs_total"
 _TRANSACTION = "handraise_lane_transaction_seconds"
 
 
-def _alone(leads: int, end_ms: int) -> Row:
-    with kit.process("-m", "bench.leads", "alone", str(leads), str(end_ms)) as child:
+def _alone(what: str, records: str) -> Row:
+    with kit.process("-m", "bench.leads", what, records) as child:
         row: Row = json.loads(child.line("row "))
     return row
 
 
-def _records(leads: int, end_ms: int) -> list[list[Recorded]]:
-    parts = by_partition(traffic(SEED, leads, end_ms), kit.PARTITIONS)
-    return [[Recorded(n, end_ms, key, value) for n, (key, value) in enumerate(part)] for part in parts]
+def _records(path: str) -> list[list[Recorded]]:
+    """The records of each partition, from a file."""
+    now_ms = time.time_ns() // 1_000_000
+    with Path(path).open("rb") as file:
+        return [[Recorded(n, now_ms, *event) for n, event in enumerate(part)] for part in marshal.load(file)]  # noqa: S302
 
 
 def _fold(parts: list[list[Recorded]]) -> tuple[Counter[str], float]:
@@ -143,14 +151,14 @@ def _fold(parts: list[list[Recorded]]) -> tuple[Counter[str], float]:
     return said, sealing
 
 
-def _measure_alone(leads: int, end_ms: int) -> None:
-    parts = _records(leads, end_ms)
+def _measure(path: str) -> Row:
+    parts = _records(path)
     events = sum(map(len, parts))
     kit.quiet_gc()
     yardstick, memory, began = kit.yardstick_ns(), kit.rss_mib(), time.process_time()
     said, sealing = _fold(parts)
     spent = time.process_time() - began
-    row = {
+    return {
         "cpu_us": spent / events * 1e6,
         "rss_mib": kit.rss_mib() - memory,
         "seal_us": sealing / events * 1e6,
@@ -159,18 +167,16 @@ def _measure_alone(leads: int, end_ms: int) -> None:
         **{f"{topic}_per_event": count / events for topic, count in sorted(said.items())},
         "yardstick_ns": yardstick,
     }
-    print("row", json.dumps(row), flush=True)
 
 
-def _write_profile(leads: int, end_ms: int) -> None:
-    parts = _records(leads, end_ms)
+def _profile(path: str) -> Row:
+    parts = _records(path)
     kit.quiet_gc()
     with sampled() as samples:
         _fold(parts)
-    PROFILE.parent.mkdir(exist_ok=True)
     PROFILE.write_text(samples.report(sum(map(len, parts))))
-    print("written", flush=True)
+    return {}
 
 
 if __name__ == "__main__":
-    {"alone": _measure_alone, "profile": _write_profile}[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
+    print("row", json.dumps({"measure": _measure, "profile": _profile}[sys.argv[1]](sys.argv[2])), flush=True)

@@ -12,19 +12,22 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from bench import kit
 from bench.kit import Row
-from bench.traffic import Recorded, traffic
+from bench.traffic import SECRET, Recorded, traffic
 from handraise.rules import load
 from handraise.settings import ROOT
 from streams import state
+from streams.identity import lead_id
 from streams.lead_fold import LeadFold
 from streams.state import Lead
 
 BATCH_RECORDS = 4_000
-_SLICE = 5_000
+_EVENTS = 10
+_MODELS = 10_000
+_SEED = 31
 _HEAD = struct.Struct("<HI")
 
 
@@ -40,12 +43,20 @@ def run(leads: tuple[int, ...] = (100_000,), warm: int = 10_000) -> list[Row]:
 
 
 def _write(leads: int, warm: int, out: IO[bytes]) -> None:
-    """Records of `warm` and then of `leads` leads, by slices of visitors, as key and value with their lengths."""
-    end_ms = time.time_ns() // 1_000_000
+    """Records of `warm` and then of `leads` leads, as key and value with their lengths.
+
+    To fold is what takes the time here, so the same visitors come again and again under other keys.
+    """
+    events = traffic(_SEED, _MODELS, time.time_ns() // 1_000_000, _EVENTS)
     for total in (warm, leads):
-        for start in range(0, total, _SLICE):
-            for key, value in traffic(total + start, min(_SLICE, total - start), end_ms):
-                out.write(_HEAD.pack(len(key), len(value)) + key + value)
+        for start in range(0, total, _MODELS):
+            names: dict[bytes, bytes] = {}
+            for key, value in events:
+                name = names.get(key)
+                if name is None:
+                    kind: Any = key[:1].decode()
+                    name = names[key] = lead_id(kind, f"{key!r} {total} {start}", SECRET).encode()
+                out.write(_HEAD.pack(len(name), len(value)) + name + value)
         out.write(_HEAD.pack(0, 0))
     out.flush()
 

@@ -77,7 +77,7 @@ class _Visitor:
         known = self.dice.random()
         self.anonymous_id = f"{number:08x}-5a4e-4d0e-9d2c-{seed:012x}"
         self.user_id = f"user-{seed}-{number}" if known < 0.25 else None
-        self.email = f"visitor{number}@company{number % 900}.example" if 0.15 < known < 0.45 else None
+        self.email = f"visitor{number}.{seed}@company{number % 900}.example" if 0.15 < known < 0.45 else None
         self.browser = BOT if self.persona == _BOT else self.dice.choice(BROWSERS)
         strong = strongest(self.user_id, self.email, self.anonymous_id)
         assert strong is not None
@@ -133,12 +133,14 @@ class _Visitor:
             )
         )
 
-    def visits(self, end_ms: int) -> Iterator[tuple[int, int]]:
+    def visits(self, end_ms: int, exactly: int) -> Iterator[tuple[int, int]]:
         """(begin, events) of each visit."""
         dice = self.dice
+        earlier, now = dice.randint(2, 8), dice.randint(2, 14)
         if dice.random() < _EARLIER:
-            yield end_ms - RUSH_MS - dice.randrange(DAY_MS // 24, 14 * DAY_MS), dice.randint(2, 8)
-        yield end_ms - RUSH_MS + dice.randrange(RUSH_MS // 2), dice.randint(2, 14)
+            yield end_ms - RUSH_MS - dice.randrange(DAY_MS // 24, 14 * DAY_MS), earlier
+            exactly = max(0, exactly - earlier)
+        yield end_ms - RUSH_MS + dice.randrange(RUSH_MS // 2), exactly or now
 
 
 _CONTEXT = json.dumps(
@@ -147,12 +149,15 @@ _CONTEXT = json.dumps(
 )
 
 
-def traffic(seed: int, visitors: int, end_ms: int) -> list[tuple[bytes, bytes]]:
-    """(key, value) of every event by time of arrival; the newest occurs a little before `end_ms`."""
+def traffic(seed: int, visitors: int, end_ms: int, exactly: int = 0) -> list[tuple[bytes, bytes]]:
+    """(key, value) of every event by time of arrival; the newest occurs a little before `end_ms`.
+
+    `exactly`, over 8: so many events a visitor, repeats aside; 0: two to 22, ten on average.
+    """
     every: list[tuple[int, bytes, bytes]] = []
     for number in range(visitors):
         visitor = _Visitor(seed, number)
-        for begin, events in visitor.visits(end_ms):
+        for begin, events in visitor.visits(end_ms, exactly):
             at = begin
             for n in range(events):
                 value = visitor.event(at, n)
@@ -160,7 +165,7 @@ def traffic(seed: int, visitors: int, end_ms: int) -> list[tuple[bytes, bytes]]:
                 if visitor.dice.random() < _REPEATED:
                     every.append((at + 3_000, visitor.key, value))
                 at += visitor.dice.choice((4_000, 12_000, 25_000, 60_000))
-                if at > end_ms:
+                if at > end_ms and not exactly:
                     break
     every.sort(key=lambda event: event[0])
     return [(key, value) for _, key, value in every]
