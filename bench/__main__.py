@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from bench import gateway, latency, leads, memory, restart
 from bench.kit import Row
@@ -70,18 +69,18 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
     }
 
 
-def _kept(path: Path = FILE) -> list[Row]:
+def _kept() -> list[Row]:
     """The rows of earlier runs."""
     try:
-        rows: list[Row] = json.loads(path.read_text())
+        rows: list[Row] = json.loads(FILE.read_text())
     except (OSError, ValueError):
         return []
     return rows
 
 
-def _write(rows: list[Row], path: Path = FILE) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(rows, indent=2) + "\n")
+def _write(rows: list[Row]) -> None:
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 def table(rows: list[Row]) -> str:

@@ -57,7 +57,7 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
             found["alone"].append(_alone("measure", file.name))
         if profile:
             LANE_PROFILE.parent.mkdir(exist_ok=True)
-            _alone("profile", file.name)
+            _alone("profile", file.name, str(PROFILE))
             prefix = f"bench-profile{end_ms}."
             asyncio.run(_through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
     job = f"{len(events)} events of {leads} leads, Avro of {size:.0f} B on average, {kit.PARTITIONS} partitions"
@@ -120,8 +120,8 @@ _OUTPUTS = "handraise_lane_outputs_total"
 _TRANSACTION = "handraise_lane_transaction_seconds"
 
 
-def _alone(what: str, records: str) -> Row:
-    with kit.process("-m", "bench.leads", what, records) as child:
+def _alone(*what: str) -> Row:
+    with kit.process("-m", "bench.leads", *what) as child:
         row: Row = json.loads(child.line("row "))
     return row
 
@@ -169,14 +169,15 @@ def _measure(path: str) -> Row:
     }
 
 
-def _profile(path: str) -> Row:
+def _profile(path: str, report: str) -> Row:
     parts = _records(path)
     kit.quiet_gc()
     with sampled() as samples:
         _fold(parts)
-    PROFILE.write_text(samples.report(sum(map(len, parts))))
+    Path(report).write_text(samples.report(sum(map(len, parts))))
     return {}
 
 
 if __name__ == "__main__":
-    print("row", json.dumps({"measure": _measure, "profile": _profile}[sys.argv[1]](sys.argv[2])), flush=True)
+    what, *given = sys.argv[1:]
+    print("row", json.dumps(_profile(*given) if what == "profile" else _measure(*given)), flush=True)

@@ -47,9 +47,10 @@ def _write(leads: int, warm: int, out: IO[bytes]) -> None:
 
     To fold is what takes the time here, so the same visitors come again and again under other keys.
     """
-    events = traffic(_SEED, _MODELS, time.time_ns() // 1_000_000, _EVENTS)
+    models = min(_MODELS, leads)
+    events = traffic(_SEED, models, time.time_ns() // 1_000_000, _EVENTS)
     for total in (warm, leads):
-        for start in range(0, total, _MODELS):
+        for start in range(0, total, models):
             names: dict[bytes, bytes] = {}
             for key, value in events:
                 name = names.get(key)

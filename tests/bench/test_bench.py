@@ -1,0 +1,82 @@
+"""The benchmarks themselves, at tiny size on real Kafka."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import __main__ as command
+from bench import gateway, latency, leads, memory, restart
+from bench.kit import percentile
+from bench.traffic import traffic
+
+_FIELDS = {"contender", "job", "cpu_us_per_event", "events_per_s_per_core", "rss_mib", "runs"}
+
+
+def _rows(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    assert len(rows) == count
+    assert all(row.keys() >= _FIELDS for row in rows)
+    assert json.loads(json.dumps(rows)) == rows
+    return rows
+
+
+def test_leads(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lead fold is measured through the lane and alone, over the same events, and its profile is written."""
+    monkeypatch.setattr(leads, "PROFILE", tmp_path / "fold.txt")
+    monkeypatch.setattr(leads, "LANE_PROFILE", tmp_path / "lane.txt")
+    lane, counting, alone = _rows(leads.run(kafka, leads=100, runs=1, profile=True), 3)
+    assert lane["job"] == counting["job"] == alone["job"]
+    assert all(row["cpu_us_per_event"] > 0 for row in (lane, counting, alone))
+    assert alone["lead.state_per_event"] > 0
+    assert "LeadFold" in (tmp_path / "lane.txt").read_text()
+
+
+def test_latency(kafka: str) -> None:
+    """Every alert that the traffic must cause is read by both readers."""
+    uncommitted, committed = _rows(latency.run(kafka, seconds=1.0, rate=50.0), 2)
+    assert uncommitted["alerts"] == committed["alerts"] > 0
+    assert 0 < uncommitted["p50_ms"] <= uncommitted["p99_ms"] <= uncommitted["max_ms"]
+
+
+def test_restart(kafka: str) -> None:
+    """A worker gets ready on a changelog that was written for it, and folds the event that waits."""
+    (row,) = _rows(restart.run(kafka, leads=2_000, runs=1), 1)
+    assert 0 < row["ready_s"] <= row["first_event_s"] + 1
+
+
+def test_memory() -> None:
+    """A lead's bytes in memory are more than those of its state, and its events are ten and a few repeats."""
+    (row,) = _rows(memory.run(leads=(1_000,), warm=500), 1)
+    assert row["encoded_state_bytes"] > 100
+    assert row["scored_events_a_lead"] == 10.0
+
+
+def test_gateway(kafka: str) -> None:
+    """What is sent is acknowledged, in batches and one by one."""
+    assert {row["contender"] for row in _rows(gateway.run(kafka, seconds=0.3, runs=1), 2)} == {"handraise gateway"}
+
+
+def test_a_seed_tells_one_story() -> None:
+    """The same seed makes the same events, in order of time."""
+    assert traffic(1, 20, 1_794_182_400_000) == traffic(1, 20, 1_794_182_400_000)
+    assert traffic(1, 20, 1_794_182_400_000) != traffic(2, 20, 1_794_182_400_000)
+
+
+def test_percentiles() -> None:
+    """A percentile is the smallest value that at least so many per cent of the values do not exceed."""
+    assert [percentile(range(1, 101), percent) for percent in (1, 50, 99, 100)] == [1, 50, 99, 100]
+    assert percentile([7.0], 99) == 7.0
+
+
+def test_rows_of_other_benchmarks_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark that runs alone replaces its own rows in build/bench.json and no others."""
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps([{"benchmark": "memory", "job": "old"}, {"benchmark": "gateway", "job": "kept"}]))
+    monkeypatch.setattr(command, "FILE", file)
+    monkeypatch.setattr(memory, "run", lambda **_: [{"job": "new"}])
+    assert command.main(["--quick", "memory"]) == 0
+    assert [(row["benchmark"], row["job"]) for row in json.loads(file.read_text())] == [
+        ("gateway", "kept"),
+        ("memory", "new"),
+    ]
