@@ -107,6 +107,7 @@ class Deployment:
     def __init__(self, kafka: str, prefix: str, folder: Path, partitions: int = 4) -> None:
         self.kafka, self.prefix, self.folder, self.partitions = kafka, prefix, folder, partitions
         self.children: list[Child] = []
+        self.ending = False
         secrets = folder / "secrets.toml"
         secrets.write_text(f'id_key = "{base64.b64encode(ID_KEY).decode()}"\n')
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")} | {
@@ -126,6 +127,7 @@ class Deployment:
 
     def end(self) -> None:
         """End every process that still lives, at once."""
+        self.ending = True
         for child in self.children:
             child.kill()
 
@@ -172,10 +174,10 @@ class Deployment:
 
 
 class Supervisor:
-    """Starts a process again whenever it ends by itself, as any deployment does."""
+    """Starts a process again whenever it ends by itself, as any deployment does; until the deployment is ended."""
 
-    def __init__(self, start: Callable[[], Child]) -> None:
-        self._start, self._stopped = start, False
+    def __init__(self, place: Deployment, start: Callable[[], Child]) -> None:
+        self._place, self._start, self._stopped = place, start, False
         self.child = start()
         self.restarts = 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -184,10 +186,15 @@ class Supervisor:
     def _watch(self) -> None:
         while True:
             self.child.process.wait()
-            if self._stopped:
+            if self._stopped or self._place.ending:
                 return
             self.restarts += 1
             self.child = self._start()
+
+    def ready(self) -> bool:
+        """Whether the process that runs now is ready."""
+        child = self.child
+        return child.process.poll() is None and "serve" in child.log() and child.readiness()[0] == 200
 
     def stop(self) -> None:
         """Watch no more and end the process gracefully."""

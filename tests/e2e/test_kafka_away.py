@@ -10,10 +10,11 @@ import httpx
 
 from deploy.local import Kafka
 from schemas.codec import decode
-from schemas.records import Engagement, LeadState
+from schemas.records import Engagement
 from tests.e2e.books import audit
 from tests.e2e.deployment import Deployment, Supervisor, until
 from tests.e2e.reading import rows
+from tests.e2e.tally import Tally
 
 POSTERS, LEADS = 8, 40
 EVENTS = ("Document Downloaded", "Trial Started", "Webinar Registered", "Project Created", "Products Searched")
@@ -62,7 +63,7 @@ def test_kafka_killed_and_started_again(own_kafka: Callable[..., Kafka], deploy:
     broker = own_kafka()
     place = deploy(kafka=broker.bootstrap)
     place.create_topics()
-    worker, gateway = Supervisor(place.worker), Supervisor(place.gateway)
+    worker, gateway = Supervisor(place, place.worker), Supervisor(place, place.gateway)
     worker.child.await_ready()
     url, stop = gateway.child.await_ready().url(), threading.Event()
     posters = [Poster(url, number, stop) for number in range(POSTERS)]
@@ -85,19 +86,14 @@ def test_kafka_killed_and_started_again(own_kafka: Callable[..., Kafka], deploy:
     for poster in posters:
         poster.join(30)
         assert {answer.status_code for answer in poster.refused} == {503}
-    until(lambda: gateway.child.readiness()[0] == worker.child.readiness()[0] == 200, "both to be ready again")
+    until(lambda: gateway.ready() and worker.ready(), "both to be ready again")
     assert gateway.restarts == 0
 
     inbox = [decode(row.value or b"") for row in rows(place.kafka, place.topic("lead.events"))]
     arrived = {it.message_id for it in inbox if isinstance(it, Engagement)}
     assert {each for poster in posters for each in poster.acknowledged} <= arrived
-    until(lambda: scored(place) == len(arrived), "all events to be scored")
+    with Tally(place) as tally:
+        until(lambda: tally.scored().total() == len(arrived), "all events to be scored")
     worker.stop()
     gateway.stop()
     audit(place)
-
-
-def scored(place: Deployment) -> int:
-    """How many events were scored in all, by the newest states."""
-    newest = {row.key: decode(row.value or b"") for row in rows(place.kafka, place.topic("lead.state"))}
-    return sum(state.events for state in newest.values() if isinstance(state, LeadState))
