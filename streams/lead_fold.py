@@ -230,13 +230,14 @@ class LeadFold:
         if lead.model != rules.number:
             rebuild(lead, rules)
         if lead.hot_since:
-            as_of = max(now, lead.as_of)
-            score = behaviour(lead, rules, as_of)
+            if now <= lead.as_of:  # an event has come since; only later ticks can tell more
+                return self._wake(key, lead, lead.as_of + 1)
+            score = behaviour(lead, rules, now)
             if score >= rules.cool_below:
-                return self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
-            lead.hot_since, lead.as_of = 0, as_of
+                return self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, now))
+            lead.hot_since, lead.as_of = 0, now
             self._touched[key] = offset
-            self._publisher.heat(key, lead, as_of, score, None)
+            self._publisher.heat(key, lead, now, score, None)
         if not key.startswith(b"a_"):
             lead.wake = 0
         elif (idle_at := lead.as_of + rules.anonymous_idle_s) > now:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,7 +41,7 @@ def parse(file: str, text: str, type: type[T]) -> T:
     try:
         return msgspec.convert(data, type, strict=True)
     except msgspec.ValidationError as error:
-        raise _located(file, text, str(error)) from None
+        raise _located(file, text, type, str(error)) from None
 
 
 def fail(file: str, text: str, path: str, message: str, remedy: str) -> RuleError:
@@ -49,7 +49,7 @@ def fail(file: str, text: str, path: str, message: str, remedy: str) -> RuleErro
     return RuleError(file, line_of(text, path), path.removeprefix("$").removeprefix("."), message, remedy)
 
 
-def _located(file: str, text: str, error: str) -> RuleError:
+def _located(file: str, text: str, type: Any, error: str) -> RuleError:
     message, _, path = error.partition(" - at `")
     path = path.rstrip("`") or "$"
     if unknown := _UNKNOWN.search(message):
@@ -59,7 +59,27 @@ def _located(file: str, text: str, error: str) -> RuleError:
         return RuleError(
             file, line, f"{path}.{missing[1]}".removeprefix("$."), message, f"add `{missing[1]} = …` there"
         )
-    return fail(file, text, path, message, "give the field a value of that type and range")
+    allowed = _allowed(msgspec.inspect.type_info(type), path)
+    remedy = f"use one of: {', '.join(allowed)}" if allowed else "give the field a value of that type and range"
+    return fail(file, text, path, message, remedy)
+
+
+def _allowed(info: msgspec.inspect.Type, path: str) -> list[str]:
+    """The words that the field at a path may have, where its type lists them."""
+    inspect = msgspec.inspect
+    for name, _, _ in _PATH_STEP.findall(path):
+        if isinstance(info, inspect.StructType):
+            info = next((field.type for field in info.fields if field.encode_name == name), inspect.AnyType())
+        elif isinstance(info, inspect.DictType):
+            info = info.value_type
+        elif isinstance(info, inspect.ListType | inspect.VarTupleType):
+            info = info.item_type
+        if isinstance(info, inspect.UnionType):
+            info = next((each for each in info.types if not isinstance(each, inspect.NoneType)), info)
+    if isinstance(info, inspect.LiteralType | inspect.EnumType):
+        values = info.values if isinstance(info, inspect.LiteralType) else [each.value for each in info.cls]
+        return [str(value) for value in values]
+    return []
 
 
 def line_of(text: str, path: str) -> int:
