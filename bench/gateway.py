@@ -12,14 +12,11 @@ import asyncio
 import base64
 import json
 import random
-import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from deploy.local import start_kafka
+from bench import kit
 from tests.gateway.broker import create_topics
 from tests.gateway.process import Running, gateway
 
@@ -36,21 +33,15 @@ def run(
     runs: int = 3,
     partitions: int = 4,
     batches: tuple[int, ...] = (20, 1),
-) -> list[dict[str, Any]]:
+) -> list[kit.Row]:
     """Measure with each batch size; rows as build/bench.json has them.  Without `kafka` a broker is started."""
-    if kafka is not None:
-        return asyncio.run(_measure(kafka, seconds, runs, partitions, batches))
-    with tempfile.TemporaryDirectory() as folder:
-        broker = start_kafka(Path(folder), heap="768m", fast=False)
-        try:
-            return asyncio.run(_measure(broker.bootstrap, seconds, runs, partitions, batches))
-        finally:
-            broker.kill()
+    if kafka is None:
+        with kit.cluster() as own:
+            return run(own, seconds, runs, partitions, batches)
+    return asyncio.run(_measure(kafka, seconds, runs, partitions, batches))
 
 
-async def _measure(
-    kafka: str, seconds: float, runs: int, partitions: int, batches: tuple[int, ...]
-) -> list[dict[str, Any]]:
+async def _measure(kafka: str, seconds: float, runs: int, partitions: int, batches: tuple[int, ...]) -> list[kit.Row]:
     prefix = f"bench{time.time_ns()}."
     await create_topics(kafka, prefix, partitions)
     rows = []
@@ -64,17 +55,8 @@ async def _measure(
                 answered = await _load(running, requests, seconds)
                 costs.append((running.cpu_s() - before) / (answered * size) * 1e6)
             memory = running.rss_mib()
-        cost = statistics.median(costs)
-        rows.append(
-            {
-                "contender": "handraise gateway",
-                "job": f"HTTP to acknowledged Kafka record, {size} events a request",
-                "cpu_us_per_event": round(cost, 2),
-                "events_per_s_per_core": round(1e6 / cost),
-                "rss_mib": round(memory, 1),
-                "runs": [round(each, 2) for each in costs],
-            }
-        )
+        job = f"HTTP to acknowledged Kafka record, {size} events a request"
+        rows.append(kit.row("handraise gateway", job, costs, memory, yardstick_ns=kit.yardstick_ns()))
     return rows
 
 

@@ -1,0 +1,87 @@
+"""The figures of docs/performance.md, from build/bench.json: ``python -m bench.document``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bench.kit import Row
+from handraise.settings import ROOT
+
+SOURCE = ROOT / "build" / "bench.json"
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: python -m bench.document -->", "<!-- end of figures -->"
+
+
+class _Figure(NamedTuple):
+    """One line of the first table."""
+
+    benchmark: str
+    row: int
+    what: str
+    name: str
+    unit: str
+    goal: str
+    reached: Callable[[float], bool]
+
+
+_FIGURES = (
+    _Figure(
+        "leads", 0, "lead fold through the lane, per core", "events_per_s_per_core", "events/s", "≥ 60,000",
+        lambda it: it >= 60_000,
+    ),
+    _Figure("latency", 0, "HTTP event to alert, read uncommitted, p50", "p50_ms", "ms", "≤ 40", lambda it: it <= 40),
+    _Figure("latency", 0, "the same, p99", "p99_ms", "ms", "≤ 120", lambda it: it <= 120),
+    _Figure("restart", 0, "restart with 500,000 leads, to ready", "ready_s", "s", "≤ 8", lambda it: it <= 8),
+    _Figure("memory", 0, "a lead in memory after 10 events", "bytes_a_lead", "bytes", "≤ 600", lambda it: it <= 600),
+    _Figure(
+        "gateway", 0, "gateway, batches of 20, per core", "events_per_s_per_core", "events/s", "≥ 15,000",
+        lambda it: it >= 15_000,
+    ),
+)  # fmt: skip
+_COMMON = ("contender", "job", "runs", "benchmark", "at", "load_before")
+
+
+def figures(rows: list[Row]) -> str:
+    """The tables in Markdown: first against the goals, then all rows."""
+    lines = ["| what | goal | measured | reached | command |", "|---|---|---|---|---|"]
+    for figure in _FIGURES:
+        own = [row for row in rows if row.get("benchmark") == figure.benchmark]
+        value = own[figure.row].get(figure.name) if len(own) > figure.row else None
+        measured = "not measured" if value is None else f"{value:,} {figure.unit}"
+        verdict = "–" if value is None else "yes" if figure.reached(value) else "**no**"
+        command = f"`python -m bench {figure.benchmark}`"
+        lines.append(f"| {figure.what} | {figure.goal} | {measured} | {verdict} | {command} |")
+    lines += [
+        "",
+        "All of it, as measured (names as in `build/bench.json`; CPU in µs an event, medians of the runs):",
+        "",
+    ]
+    for row in rows:
+        lines.append(
+            f"* **{row['contender']}**, {row['job']} ({row.get('at')}, load before: {row.get('load_before')})  "
+        )
+        shown = [f"{name} {value:,}" for name, value in row.items() if name not in _COMMON and _is_number(value)]
+        runs = "" if len(row["runs"]) < 2 else f"; runs {', '.join(map(str, row['runs']))}"
+        lines.append(f"  {', '.join(shown)}{runs}")
+    return "\n".join(lines)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def main() -> int:
+    """Put the figures into the page; returns the exit code."""
+    page = PAGE.read_text()
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin and end, f"{PAGE} has no place for figures: {BEGIN} … {END}"
+    PAGE.write_text(f"{before}{BEGIN}\n{figures(json.loads(SOURCE.read_text()))}\n{END}{after}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
