@@ -201,7 +201,8 @@ def explain(id: str, at: str | None, as_json: bool) -> None:
     if as_json:
         output.document(person.explanation_as_data(explained))
     else:
-        person.show_explanation(found, then, loaded, explained)
+        named = _run(person.names(given, found, explained))
+        person.show_explanation(found, then, loaded, explained, named)
 
 
 @cli.group("rules")

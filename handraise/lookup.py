@@ -37,6 +37,8 @@ class Found(NamedTuple):
     id: str
     lead: Lead
     moved_from: str | None
+    partitions: int
+    """Of the changelog, and so of the inbox."""
 
 
 class Asked(NamedTuple):
@@ -86,7 +88,7 @@ async def _look_up(settings: Settings, asked: Asked) -> Found:
     for _ in range(_MOST_MOVES):
         found = await changelog.get(key)
         if isinstance(found, Lead):
-            return Found(key, found, followed)
+            return Found(key, found, followed, there.partitions)
         if found is None:
             break
         key, followed = found.to, asked.id
@@ -98,7 +100,7 @@ async def _look_up(settings: Settings, asked: Asked) -> Found:
 async def _by_identifier(changelog: Changelog, asked: Asked) -> Found:
     """An identifier that is not a lead's key may be known of a lead with a stronger one: ask them all."""
     found = [
-        Found(key.decode(), lead, None)
+        Found(key.decode(), lead, None, changelog.partitions)
         for key, lead in (await changelog.leads()).items()
         if any((known.kind, known.value) == (asked.kind, asked.value) for known in lead.known)
     ]
@@ -128,11 +130,11 @@ class Changelog:
 
     def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
         self._log = KafkaLog(bootstrap, "handraise-lookup", transaction_timeout_ms=10_000)
-        self.topic, self._partitions = topic, partitions
+        self.topic, self.partitions = topic, partitions
 
     async def get(self, key: str) -> Lead | Moved | None:
         """The state under one key."""
-        wanted, partition = key.encode(), partition_of(key.encode(), self._partitions)
+        wanted, partition = key.encode(), partition_of(key.encode(), self.partitions)
         latest: dict[bytes, bytes | None] = {}
 
         def keep(_: int, records: Sequence[CommittedRecord]) -> None:
@@ -153,7 +155,7 @@ class Changelog:
                 if record.key not in (None, CLOCK, CURSOR_KEY):
                     latest[record.key] = record.value
 
-        await self._read(range(self._partitions), keep)
+        await self._read(range(self.partitions), keep)
         decoded = {key: self._decode(value, key.decode()) for key, value in latest.items() if value is not None}
         return {key: lead for key, lead in decoded.items() if isinstance(lead, Lead)}
 

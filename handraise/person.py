@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,14 +13,14 @@ from handraise import output, words
 from handraise.failure import Failure
 from handraise.lookup import Found
 from handraise.rewind import rewind
+from handraise.settings import Settings
+from handraise.titles import titles
 from streams.explain import Explanation, LedgerRow, explain
 from streams.lifecycle import STAGES
-from streams.reasons import top_reasons
+from streams.reasons import reason_in_words, top_reasons
 from streams.rules import Rules
 from streams.score import behaviour
 from streams.state import Lead
-
-_TIMES = re.compile(r",? ?\{times\}")
 
 
 def read_time(text: str) -> int:
@@ -117,8 +117,17 @@ def explanation_as_data(explained: Explanation) -> dict[str, Any]:
     }
 
 
-def show_explanation(found: Found, lead: Lead, rules: Rules, explained: Explanation) -> None:
-    """The ledger as a table whose last column adds up."""
+async def names(settings: Settings, found: Found, explained: Explanation) -> dict[str, str]:
+    """The names of what the rows' events touched, by event id."""
+    rows = [(row.event_id, row.at_s) for row in explained.rows if row.event_id and row.at_s is not None]
+    if not rows:
+        return {}
+    since_s = min(at_s for _, at_s in rows)
+    return await titles(settings, found.id, found.partitions, {event_id for event_id, _ in rows}, since_s)
+
+
+def show_explanation(found: Found, lead: Lead, rules: Rules, explained: Explanation, named: Mapping[str, str]) -> None:
+    """The ledger as a table whose last column adds up; `named`: what events touched, by their ids."""
     output.say(
         Text.assemble(
             (_name(found), "strong"),
@@ -128,11 +137,12 @@ def show_explanation(found: Found, lead: Lead, rules: Rules, explained: Explanat
     output.say()
     columns = [("rule", "left"), ("what", "left"), ("when, UTC", "left")]
     columns += [("raw", "right"), ("limited", "right"), ("decayed", "right")]
-    newest = {row.rule: place for place, row in enumerate(explained.rows)}
-    rows = [
-        _cells(row, _what(row, lead, rules, newest[row.rule] == place), rules)
-        for place, row in enumerate(explained.rows)
-    ]
+    newest = {row.rule: row.event_id for row in explained.rows}
+    rows = []
+    for row in explained.rows:
+        # A state remembers what a rule matched last: better than nothing for an event that is not kept any more.
+        last = lead.titles if newest[row.rule] == row.event_id else {}
+        rows.append(_cells(row, _what(row, rules, named.get(row.event_id or ""), last)))
     total = Text(words.points(explained.score_millipoints, 3), "strong")
     rows.append((Text("total", "strong"), "", "", "", "", total))
     output.show(output.table(columns, rows))
@@ -145,7 +155,7 @@ def _name(found: Found) -> str:
     return known.get("email") or known.get("user") or known.get("anonymous") or found.id
 
 
-def _cells(row: LedgerRow, what: str, rules: Rules) -> tuple[str | Text, ...]:
+def _cells(row: LedgerRow, what: str) -> tuple[str | Text, ...]:
     style = "quiet" if row.event_id and not row.limited_millipoints else ""
     when = "" if row.at_s is None else words.when(row.at_s)
     entered = [words.points(row.raw_millipoints), words.points(row.limited_millipoints)]
@@ -155,17 +165,16 @@ def _cells(row: LedgerRow, what: str, rules: Rules) -> tuple[str | Text, ...]:
     return tuple(Text(cell, style) for cell in cells)
 
 
-def _what(row: LedgerRow, lead: Lead, rules: Rules, newest: bool) -> str:
-    """A row in words.  The name of what was touched is remembered for a rule's last match only."""
-    name, colon, group = row.rule.partition(":")
-    if name == "before" and colon:
+def _what(row: LedgerRow, rules: Rules, name: str | None, last: Mapping[int, str]) -> str:
+    """A row in words."""
+    kind, colon, group = row.rule.partition(":")
+    if kind == "before" and colon:
         return f"earlier points of the group {group}"
-    if name == "cap":
+    if kind == "cap":
         if colon:
             cap = next(rules.caps[code] for code, known in rules.group_names.items() if known == group)
             return f"the group {group} gives at most {cap // 1_000}"
         return "a score is never below 0" if row.decayed_millipoints > 0 else f"a score is at most {rules.cap // 1_000}"
     rule = next(each for each in rules.rules if each.id == row.rule)
-    text = _TIMES.sub("", rule.reason)
-    title = lead.titles.get(rule.code) if newest else None
-    return text.format(title=title or "something")
+    text = reason_in_words(rule, 1, name or last.get(rule.code) or "…")
+    return f"{text}: {name}" if name and not rule.keeps_title and not rule.on_visits else text

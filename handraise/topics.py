@@ -175,7 +175,7 @@ async def create(settings: Settings) -> list[str]:
         await _create(client, settings, missing)
         done = [f"created {physical(topic.name, settings.prefix)}" for topic in missing]
         done += await _set_right(client, settings, found)
-        await _await_leaders(client, settings)
+        await _await_effect(client, settings)
     return done
 
 
@@ -227,8 +227,8 @@ def _wrong(topic: Topic, there: Found) -> dict[str, str]:
     return {name: value for name, value in wanted_config(topic).items() if there.config.get(name) != value}
 
 
-async def _await_leaders(client: AIOKafkaAdminClient, settings: Settings) -> None:
-    """Wait until each partition has a leader: a topic is created before it can be written."""
+async def _await_effect(client: AIOKafkaAdminClient, settings: Settings) -> None:
+    """Wait until each partition has a leader and all settings hold: brokers follow the controller a moment later."""
     deadline = time.monotonic() + CREATE_PATIENCE_S
     while True:
         described = await client.describe_topics(_names(settings))
@@ -237,11 +237,12 @@ async def _await_leaders(client: AIOKafkaAdminClient, settings: Settings) -> Non
             for each in described
             if each["error_code"] or any(part["leader"] < 0 or part["error_code"] for part in each["partitions"])
         ]
+        waiting = waiting or [each.topic for each in drift(settings, await find(client, _names(settings)))]
         if not waiting:
             return
         if time.monotonic() > deadline:
             raise Failure(
-                f"topics have no leader after {CREATE_PATIENCE_S:g} s: {', '.join(waiting)}",
+                f"topics are not ready after {CREATE_PATIENCE_S:g} s: {', '.join(waiting)}",
                 settings.kafka,
                 f"see that all brokers run, then `{CREATE}` again",
                 CHECK_FAILED,

@@ -22,6 +22,7 @@ from handraise.demo.story import HISTORY_DAYS, Act, Story
 from handraise.failure import Failure
 from handraise.settings import Settings
 from handraise.subscriber import Subscriber, subscribe
+from streams.lead_fold import INBOX
 
 _BATCH = 50
 _REFRESH_S = 0.25
@@ -70,7 +71,7 @@ class Showing:
         sender = Sender(own.gateway)
         try:
             await asyncio.gather(gateway.start(self._fail), worker.start(self._fail))
-            await self._unless_stopped(_all(gateway.ready(), worker.ready()))
+            await self._unless_stopped(_all(gateway.ready(), worker.ready(), self._ticking(own)))
             if not self._stop.is_set():
                 self.own = own
                 await self._show(own, sender, worker)
@@ -79,6 +80,14 @@ class Showing:
             sender.close()
         if self._failed is not None:
             raise self._failed
+
+    @staticmethod
+    async def _ticking(own: Settings) -> None:
+        """Wait until each partition knows what time it is: before its first tick an old event would count as of then."""
+        async with subscribe(own, [INBOX], beginning=True) as inbox:
+            ticked: set[int] = set()
+            while len(ticked) < own.partitions:
+                ticked |= {seen.raw.partition for seen in await inbox.next(100)}
 
     async def _show(self, own: Settings, sender: Sender, worker: Child) -> None:
         view = View(f"http://{own.gateway}", own.kafka, own.prefix, self._ledger, self.names)
