@@ -17,7 +17,8 @@ HOT_PREFIX = ("event_id", "occurred_at", "kind", "asset", "title", "verdict", "e
 Head = tuple[bytes, int, str, str, str, str, str | None]
 
 _NAMES: dict[bytes, str] = {each: version.record for each, version in BY_PREFIX.items()}
-_ENGAGEMENTS = frozenset(each for each, name in _NAMES.items() if name == "Engagement")
+ENGAGEMENTS = frozenset(each for each, name in _NAMES.items() if name == "Engagement")
+"""The first bytes of an engagement, in any version."""
 _TICKS = frozenset(each for each, name in _NAMES.items() if name == "Tick")
 _ID_END = PREFIX_SIZE + 8
 _LONG_BYTES = 10
@@ -58,7 +59,7 @@ def engagement_head(value: bytes) -> Head:
         p = value[verdict_at]
         email_at = verdict_at + 1 + (p >> 1)
         branch = value[email_at]
-        if magic in _ENGAGEMENTS and a & b & c & d & e > 127 and f < 128 and not (n | m | o | p) & _NOT_SHORT:
+        if magic in ENGAGEMENTS and a & b & c & d & e > 127 and f < 128 and not (n | m | o | p) & _NOT_SHORT:
             low = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21) >> 1
             time = low | (e & 127 | f << 7) << 27
             if a & 1:
@@ -90,7 +91,7 @@ def tick_at(value: bytes) -> int:
 
 def _field_by_field(value: bytes) -> Head:
     """Read the same fields whatever their lengths, and say what is wrong with them."""
-    if value[:PREFIX_SIZE] not in _ENGAGEMENTS:
+    if value[:PREFIX_SIZE] not in ENGAGEMENTS:
         raise _not_a("Engagement", value)
     time, at = read_long(value, _ID_END)
     kind, at = read_text(value, at)

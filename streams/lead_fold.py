@@ -14,9 +14,10 @@ import msgspec
 
 from schemas.codec import Undecodable
 from schemas.fields import engagement_fields
-from schemas.head import engagement_head, record_name, tick_at
+from schemas.head import ENGAGEMENTS, engagement_head, record_name, tick_at
 from schemas.keys import partition_of
 from schemas.records import Rejected
+from schemas.wire import PREFIX_SIZE
 from streams import state
 from streams.agenda import Agenda
 from streams.fold import InboxRecord, Output, Sealed
@@ -111,23 +112,23 @@ class LeadFold:
 
     def _apply(self, record: InboxRecord) -> None:
         value = record.value or b""
-        name = record_name(value)
-        if name == "Engagement":
+        if value[:PREFIX_SIZE] in ENGAGEMENTS:
             if self._agenda.next_due <= self._now:
                 self._fire(record.offset)
             self._engagement(record, value)
-        elif name == "Tick":
-            at_ms = tick_at(value)
-            if at_ms > record.timestamp + _DAY_MS:
-                raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
-            self._now = max(self._now, at_ms // 1_000)
-            if self._agenda.next_due <= self._now:
-                self._fire(record.offset)
-        else:
+            return
+        name = record_name(value)
+        if name != "Tick":
             raise Undecodable(
                 "not_an_inbox_record" if name else "undecodable",
                 f"{INBOX} takes Engagement and Tick; this is {name or 'none of the known records'}",
             )
+        at_ms = tick_at(value)
+        if at_ms > record.timestamp + _DAY_MS:
+            raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
+        self._now = max(self._now, at_ms // 1_000)
+        if self._agenda.next_due <= self._now:
+            self._fire(record.offset)
 
     def _engagement(self, record: InboxRecord, value: bytes) -> None:
         event_id, occurred_at, kind, asset, title, verdict, email = engagement_head(value)

@@ -17,7 +17,15 @@ from streams.rules import DAY_S, Rules
 from streams.score import behaviour
 from streams.state import Lead
 
-Headers = list[tuple[str, bytes]]
+Header = tuple[str, bytes]
+Headers = list[Header]
+_SPECVERSION: Header = ("ce_specversion", b"1.0")
+_SOURCE: Header = ("ce_source", b"/handraise/leads")
+_STATE: Header = ("ce_type", b"handraise.LeadState")
+_TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
+_ALERT: Header = ("ce_type", b"handraise.LeadAlert")
+_QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
+_REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MOST_DAYS = 4_096
 
@@ -45,9 +53,9 @@ class Publisher:
 
     def state(self, key: bytes, lead: Lead, offset: int) -> None:
         """The present state of a lead, as of its last event."""
-        score = behaviour(lead, self._rules, lead.as_of)
+        score, lead_id = behaviour(lead, self._rules, lead.as_of), key.decode()
         record = LeadState(
-            lead_id=key.decode(),
+            lead_id=lead_id,
             as_of=lead.as_of * 1_000,
             behaviour_millipoints=score,
             level=self._rules.level(score),
@@ -63,14 +71,12 @@ class Publisher:
             source_partition=self._partition,
             source_offset=offset,
         )
-        headers = self._headers(
-            f"leads-{self._partition}-{offset}-{key.decode()}", b"handraise.LeadState", lead.as_of, key
-        )
+        headers = self._headers(f"leads-{self._partition}-{offset}-{key.decode()}", _STATE, lead.as_of, key)
         self._outputs.append(Output("lead.state", self._partition, key, encode(record), headers))
 
     def gone(self, key: bytes, at: int, offset: int) -> None:
         """The tombstone of a lead that expired."""
-        headers = self._headers(f"leads-{self._partition}-{offset}-{key.decode()}", b"handraise.LeadState", at, key)
+        headers = self._headers(f"leads-{self._partition}-{offset}-{key.decode()}", _STATE, at, key)
         self._outputs.append(Output("lead.state", self._partition, key, None, headers))
 
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str) -> None:
@@ -107,7 +113,7 @@ class Publisher:
             source_partition=self._partition,
             source_offset=self.offset,
         )
-        headers = self._headers(alert_id, b"handraise.LeadAlert", lead.as_of, key)
+        headers = self._headers(alert_id, _ALERT, lead.as_of, key)
         self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
 
     def quarantine(
@@ -124,13 +130,13 @@ class Publisher:
             source_partition=self._partition,
             source_offset=self.offset,
         )
-        headers = self._headers(self._next_id(), b"handraise.Quarantined", at_ms // 1_000, key)
+        headers = self._headers(self._next_id(), _QUARANTINED, at_ms // 1_000, key)
         self._outputs.append(Output("engagement.quarantine", self._partition, key, encode(record), headers))
 
     def reject(self, record: Rejected) -> None:
         """A dead letter."""
         key = record.source.encode()
-        headers = self._headers(self._next_id(), b"handraise.Rejected", record.at // 1_000, key)
+        headers = self._headers(self._next_id(), _REJECTED, record.at // 1_000, key)
         self._outputs.append(Output("engagement.rejected", self._partition, key, encode(record), headers))
 
     def _transition(
@@ -148,22 +154,16 @@ class Publisher:
             source_partition=self._partition,
             source_offset=self.offset,
         )
-        headers = self._headers(self._next_id(), b"handraise.LeadTransition", at, key)
+        headers = self._headers(self._next_id(), _TRANSITION, at, key)
         self._outputs.append(Output("lead.transitions", self._partition, key, encode(record), headers))
 
     def _next_id(self) -> str:
         self.count += 1
         return f"leads-{self._partition}-{self.offset}-{self.count - 1}"
 
-    def _headers(self, id: str, type: bytes, at: int, subject: bytes) -> Headers:
-        return [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", id.encode()),
-            ("ce_type", type),
-            ("ce_source", b"/handraise/leads"),
-            ("ce_time", self._rfc3339(at).encode()),
-            ("ce_subject", subject),
-        ]
+    def _headers(self, id: str, type: Header, at: int, subject: bytes) -> Headers:
+        time = self._rfc3339(at).encode()
+        return [_SPECVERSION, ("ce_id", id.encode()), type, _SOURCE, ("ce_time", time), ("ce_subject", subject)]
 
     def _rfc3339(self, at: int) -> str:
         day, second = divmod(at, DAY_S)
