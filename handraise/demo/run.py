@@ -36,7 +36,7 @@ def run(settings: Settings, options: Options, report: Path | None) -> int:
     logs = Path(tempfile.mkdtemp(prefix="handraise-demo-"))
     with stage.broker(settings, lambda said: output.say(said, "quiet")) as (kafka, started_here):
         showing = Showing(options, ledger)
-        asyncio.run(showing.play(settings, kafka, logs, tidy="HANDRAISE_KAFKA" not in settings.given))
+        asyncio.run(showing.play(settings, kafka, logs, tidy=started_here))
     if showing.own is not None:
         found = summary.report(ledger, showing.kills, began)
         summary.show(showing.own, found, showing.names, ledger, started_here=started_here)

@@ -83,7 +83,7 @@ class Showing:
 
     @staticmethod
     async def _ticking(own: Settings) -> None:
-        """Wait until each partition knows what time it is: before its first tick an old event would count as of then."""
+        """Wait until each partition knows the time: before its first tick an old event would count as of then."""
         async with subscribe(own, [INBOX], beginning=True) as inbox:
             ticked: set[int] = set()
             while len(ticked) < own.partitions:

@@ -54,7 +54,10 @@ def _end(site: local.Site) -> None:
 
 
 async def own_topics(settings: Settings, kafka: str, *, tidy: bool) -> Settings:
-    """Settings for this demo, whose topics are new; with `tidy` those of former demos are deleted."""
+    """Settings for this demo, whose topics are new; with `tidy` those of former demos are deleted.
+
+    Only where nobody else can be in the middle of one: on a broker that was just started.
+    """
     begin = re.escape(settings.prefix) + _NUMBERED.pattern
     async with topics.admin(kafka) as client:
         names = [name for name in await client.list_topics() if re.match(begin, name)]
