@@ -31,7 +31,7 @@ def test_a_worker_killed_in_the_middle(deploy: Callable[..., Deployment]) -> Non
     place = deploy()
     place.create_topics()
     start_ms = time.time_ns() // 1_000_000 - 12 * DAY_MS
-    acts = list(story(20, 700, start_ms, 12))[:EVENTS]
+    acts = list(story(20, 1800, start_ms, 12, acts_each=16))[:EVENTS]
     assert len(acts) == EVENTS
     worker = Supervisor(place, lambda: place.worker("--instance-id", "only"))
     with Tally(place) as tally:

@@ -16,7 +16,7 @@ from tests.e2e.deployment import Deployment, Supervisor, until
 from tests.e2e.reading import rows
 from tests.e2e.tally import Tally
 
-POSTERS, LEADS = 8, 40
+POSTERS, LEADS = 8, 400
 EVENTS = ("Document Downloaded", "Trial Started", "Webinar Registered", "Project Created", "Products Searched")
 
 
