@@ -28,7 +28,7 @@ async def test_the_lanes_settings_reach_faust() -> None:
     conf = make_app(config_of("k1:9,k2:9", "a.", 4, instance_id="w-1", session_timeout_s=8.0, max_batch=3000)).conf
     assert conf.broker_session_timeout == 8.0
     assert conf.consumer_group_instance_id == "w-1"
-    assert conf.broker_max_poll_records == 1500
+    assert conf.broker_max_poll_records == 3000
     assert [(url.host, url.port) for url in conf.broker] == [("k1", 9), ("k2", 9)]
 
 
