@@ -237,12 +237,14 @@ def doctor(as_json: bool) -> int:
     """See whether all is there that Handraise needs here; exit code 1 if not."""
     from handraise import doctor as doctoring
 
-    findings = list(doctoring.examine(settings()))
+    findings = []
+    for finding in doctoring.examine(settings()):
+        findings.append(finding)
+        if not as_json:
+            doctoring.show(finding)
     well = all(each.ok for each in findings)
     if as_json:
         output.document({"ok": well, "findings": [{**each._asdict(), "ok": each.ok} for each in findings]})
-    else:
-        output.show(doctoring.as_table(findings))
     return 0 if well else 1
 
 

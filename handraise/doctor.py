@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from rich.table import Table
 from rich.text import Text
 
 from deploy import probe, tools
@@ -137,11 +136,13 @@ def _browser_build() -> Finding:
     return Finding("browser", what, where, "" if there else "`make setup`")
 
 
-def as_table(findings: list[Finding]) -> Table:
-    """One line each: ok, or what, where and remedy."""
-    rows: list[list[str | Text]] = []
-    for each in findings:
-        verdict = Text("ok", "good") if each.ok else Text("fails", "bad")
-        words = Text(each.what) if each.ok else Text.assemble(each.what, ("\nremedy: ", "quiet"), each.remedy)
-        rows.append([verdict, each.name, words, Text(each.where, "quiet")])
-    return output.table([("", "left"), ("", "left"), ("", "left"), ("", "left")], rows)
+def show(finding: Finding) -> None:
+    """One line if all is well; else what, where and remedy."""
+    if finding.ok:
+        line = Text.assemble(("ok     ", "good"), f"{finding.name:<9}{finding.what}", (f"  {finding.where}", "quiet"))
+        line.no_wrap, line.overflow = True, "ellipsis"
+        output.say(line)
+        return
+    output.say(Text.assemble(("fails  ", "bad"), f"{finding.name:<9}{finding.what}"))
+    for name, value in (("where", finding.where), ("remedy", finding.remedy)):
+        output.copyable(Text.assemble((f"{'':16}{name + ':':<8}", "quiet"), value))

@@ -30,7 +30,7 @@ def say(text: str | Text = "", style: str | None = None) -> None:
     out.print(text, style=style, soft_wrap=not out.is_terminal)
 
 
-def copyable(text: str, style: str | None = None) -> None:
+def copyable(text: str | Text, style: str | None = None) -> None:
     """One line that somebody will copy: the terminal may fold it, we never break it."""
     console().print(text, style=style, soft_wrap=True)
 
@@ -59,17 +59,14 @@ def line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]], *, indent: int = 0) -> Table:
+def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
     """Aligned columns without lines; a column is (title, "left" or "right")."""
-    grid = Table(
-        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet", show_header=any(t for t, _ in columns)
-    )
-    if indent:
-        grid.add_column("", width=indent)
+    titled = any(title for title, _ in columns)
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet", show_header=titled)
     for place, (title, justify) in enumerate(columns):
         grid.add_column(title, justify="right" if justify == "right" else "left", overflow="fold", no_wrap=place == 0)
     for row in rows:
-        grid.add_row(*([""] if indent else []), *row)
+        grid.add_row(*row)
     return grid
 
 

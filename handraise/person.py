@@ -157,7 +157,7 @@ def _name(found: Found) -> str:
 
 def _cells(row: LedgerRow, what: str) -> tuple[str | Text, ...]:
     style = "quiet" if row.event_id and not row.limited_millipoints else ""
-    when = "" if row.at_s is None else words.when(row.at_s)
+    when = "" if row.at_s is None else words.day_and_time(row.at_s)
     entered = [words.points(row.raw_millipoints), words.points(row.limited_millipoints)]
     if row.at_s is None:  # what a cap takes away has no points of its own
         entered = ["", ""]

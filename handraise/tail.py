@@ -21,7 +21,6 @@ from schemas.topics import TOPICS
 
 _SHOWN = {topic.name: topic for topic in TOPICS if topic.records}
 _STYLES: dict[type, str] = {LeadAlert: "hot", Quarantined: "quiet", Rejected: "bad"}
-_TOPIC_WIDTH = max(map(len, _SHOWN))
 _KEY_WIDTH = 18
 
 
@@ -29,11 +28,12 @@ async def tail(
     settings: Settings, names: Collection[str], *, beginning: bool, uncommitted: bool, most: int | None, as_json: bool
 ) -> None:
     """Print records until Ctrl-C, SIGTERM, or `most` of them.  Raises Failure."""
-    show = show_json if as_json else lines(output.console())
+    topics = chosen(names)
+    show = show_json if as_json else lines(output.console(), max(map(len, topics)))
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with subscribe(settings, chosen(names), beginning=beginning, uncommitted=uncommitted) as subscriber:
+    async with subscribe(settings, topics, beginning=beginning, uncommitted=uncommitted) as subscriber:
         while not stopped.is_set() and most != 0:
             records = await subscriber.next(200, most)
             for seen in records:
@@ -66,7 +66,7 @@ def show_json(seen: Seen) -> None:
     output.line(found)
 
 
-def lines(out: Console) -> Callable[[Seen], None]:
+def lines(out: Console, topic_width: int) -> Callable[[Seen], None]:
     """Print records in aligned columns, cut at the terminal's width, whole where there is none."""
 
     def show(seen: Seen) -> None:
@@ -74,7 +74,7 @@ def lines(out: Console) -> Callable[[Seen], None]:
         what = words.record(seen.value) if seen.value is not None else seen.problem or "gone: its key has no value"
         text = Text.assemble(
             (words.clock(seen.raw.timestamp), "quiet"),
-            f"  {seen.topic:<{_TOPIC_WIDTH}}  ",
+            f"  {seen.topic:<{topic_width}}  ",
             (f"{key:<{_KEY_WIDTH}}  ", "quiet"),
             (what.replace("\n", " "), "bad" if seen.problem else _STYLES.get(type(seen.value), "")),
         )

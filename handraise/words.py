@@ -20,7 +20,6 @@ FOLLOW_UP = {
     "after_session": "after the visit, not now",
     "next_working_hours": "in the next working hours",
 }
-STAGES = {"visitor": "a visitor", "inquiry": "an inquiry", "mql": "marketing-qualified"}
 _LEVELS = 4
 
 
@@ -48,6 +47,11 @@ def iso(at_s: int) -> str:
 def when(at_s: int) -> str:
     """A moment as people write it, UTC."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%d %b %Y %H:%M")
+
+
+def day_and_time(at_s: int) -> str:
+    """A moment of the last weeks, UTC; the year goes without saying."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%d %b %H:%M")
 
 
 def clock(at_ms: int) -> str:
