@@ -31,32 +31,32 @@ _SEED = 31
 _HEAD = struct.Struct("<HI")
 
 
-def run(leads: tuple[int, ...] = (100_000,), warm: int = 10_000) -> list[Row]:
-    """A row for each number of leads, each measured in a process of its own."""
+def run(leads: int = 100_000, warm: int = 10_000) -> list[Row]:
+    """A row with so many leads, and one with twice as many: what does not grow with leads weighs half there."""
     rows = []
-    for number in leads:
-        with kit.process("-m", "bench.memory", "fold", str(number), str(warm)) as child:
+    with kit.process("-m", "bench.memory", "fold", str(leads), str(warm)) as child:
+        for _ in range(2):
             found: Row = json.loads(child.line("row "))
-        job = f"{found.pop('events_a_lead')} events a lead, {found.pop('leads')} leads in one partition's fold"
-        rows.append(kit.row("memory of a lead", job, None, found.pop("rss_mib"), **found))
+            job = f"ten events a lead, {found.pop('leads')} leads in one partition's fold"
+            rows.append(kit.row("memory of a lead", job, None, found.pop("rss_mib"), **found))
     return rows
 
 
 def _write(leads: int, warm: int, out: IO[bytes]) -> None:
-    """Records of `warm` and then of `leads` leads, as key and value with their lengths.
+    """Records of `warm` leads, then of `leads`, then of as many others, as key and value with their lengths.
 
     To fold is what takes the time here, so the same visitors come again and again under other keys.
     """
     models = min(_MODELS, leads)
     events = traffic(_SEED, models, time.time_ns() // 1_000_000, _EVENTS)
-    for total in (warm, leads):
+    for part, total in enumerate((warm, leads, leads)):
         for start in range(0, total, models):
             names: dict[bytes, bytes] = {}
             for key, value in events:
                 name = names.get(key)
                 if name is None:
                     kind: Any = key[:1].decode()
-                    name = names[key] = lead_id(kind, f"{key!r} {total} {start}", SECRET).encode()
+                    name = names[key] = lead_id(kind, f"{key!r} {part} {start}", SECRET).encode()
                 out.write(_HEAD.pack(len(name), len(value)) + name + value)
         out.write(_HEAD.pack(0, 0))
     out.flush()
@@ -93,22 +93,25 @@ def _measure(leads: int, warm: int) -> None:
         before = kit.rss_mib()
         states: dict[bytes, bytes] = {}
         fold = LeadFold(0, states, rules, 1)
-        events = _fold(fold, source)
-        gc.collect()
-        grown = kit.rss_mib() - before
-    held = len(states)
+        held, grown = 0, 0.0
+        for _ in range(2):
+            _fold(fold, source)
+            gc.collect()
+            more, growth = len(states) - held, (kit.rss_mib() - before) * 2**20 - grown
+            held, grown = held + more, grown + growth
+            print("row", json.dumps(_figures(states, grown / held, growth / more)), flush=True)
+
+
+def _figures(states: dict[bytes, bytes], bytes_a_lead: float, bytes_of_another: float) -> Row:
     decoded = (state.decode(value) for key, value in states.items() if key[:1] != b"\x00")
-    counted = sum(lead.events for lead in decoded if isinstance(lead, Lead))
-    row = {
-        "leads": held,
+    return {
+        "leads": len(states),
         "rss_mib": kit.rss_mib(),
-        "events_a_lead": round(events / held, 1),
-        "scored_events_a_lead": round(counted / held, 1),
-        "bytes_a_lead": round(grown * 2**20 / held),
-        "encoded_state_bytes": round(sum(map(len, states.values())) / held),
+        "bytes_a_lead": round(bytes_a_lead),
+        "bytes_of_another_lead": round(bytes_of_another),
+        "encoded_state_bytes": round(sum(map(len, states.values())) / len(states)),
+        "scored_events_a_lead": round(sum(lead.events for lead in decoded if isinstance(lead, Lead)) / len(states), 1),
     }
-    print("row", json.dumps(row), flush=True)
-    del fold
 
 
 if __name__ == "__main__":
