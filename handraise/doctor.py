@@ -140,9 +140,11 @@ def show(finding: Finding) -> None:
     """One line if all is well; else what, where and remedy."""
     if finding.ok:
         line = Text.assemble(("ok     ", "good"), f"{finding.name:<9}{finding.what}", (f"  {finding.where}", "quiet"))
-        line.no_wrap, line.overflow = True, "ellipsis"
-        output.say(line)
+        out = output.console()
+        if out.is_terminal:
+            line.truncate(out.width, overflow="ellipsis")
+        output.copyable(line)
         return
-    output.say(Text.assemble(("fails  ", "bad"), f"{finding.name:<9}{finding.what}"))
+    output.copyable(Text.assemble(("fails  ", "bad"), f"{finding.name:<9}{finding.what}"))
     for name, value in (("where", finding.where), ("remedy", finding.remedy)):
         output.copyable(Text.assemble((f"{'':16}{name + ':':<8}", "quiet"), value))
