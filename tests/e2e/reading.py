@@ -121,17 +121,17 @@ def subscribe(
     return found
 
 
-def rows(kafka: str, topic: str, isolation: str = "read_committed") -> list[Row]:
+def rows(kafka: str, topic: str) -> list[Row]:
     """Everything in a topic, up to its present end, ordered within each partition."""
     found: list[Row] = []
-    with consumer(kafka, **{"isolation.level": isolation, "enable.partition.eof": True}) as reader:
+    with consumer(kafka, **{"enable.partition.eof": True, "fetch.wait.max.ms": 10}) as reader:
         partitions = reader.list_topics(topic, timeout=20).topics[topic].partitions
         reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         unfinished = set(partitions)
         deadline = time.monotonic() + 60
         while unfinished:
             assert time.monotonic() < deadline, f"{topic}: partitions {unfinished} have no end"
-            for message in reader.consume(5000, 0.2):
+            for message in reader.consume(5000, 0.02):
                 _take(message, found, unfinished)
     return sorted(found, key=lambda row: (row.partition, row.offset))
 
