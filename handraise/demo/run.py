@@ -33,8 +33,8 @@ def run(settings: Settings, options: Options, report: Path | None) -> int:
     ledger = Ledger(source.name, key)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # until the story runs and takes them itself
-    logs = Path(tempfile.mkdtemp(prefix="handraise-demo-"))
     with stage.broker(settings, lambda said: output.say(said, "quiet")) as (kafka, started_here):
+        logs = Path(tempfile.mkdtemp(prefix="handraise-demo-"))
         showing = Showing(options, ledger)
         asyncio.run(showing.play(settings, kafka, logs, tidy=started_here))
     if showing.own is not None:
