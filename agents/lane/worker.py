@@ -34,6 +34,11 @@ log = structlog.get_logger("agents.lane")
 BEAT_S = 0.2
 WATCH_S = 0.5
 LEAVE_PATIENCE_S = 5.0
+LEAVE_LIMIT_S = 12.0
+CANNOT_LEAVE = (
+    f"Kafka did not let this worker leave within {LEAVE_LIMIT_S:g} s; "
+    "what is not committed is folded again by the next owner"
+)
 GC_THRESHOLD = 50_000  # records make many short-lived objects and no cycles; stock 700 costs a tenth of the CPU
 
 
@@ -94,10 +99,13 @@ async def run(config: LaneConfig, *, lane_log: Log | None = None, guard: Guard |
         starting.add_done_callback(lambda task: _started(app, task))
         await _told_to_stop()
         log.info("leaving", role=config.role)
+        # Faust and the client wait for the cluster as long as it takes; a supervisor does not.
+        too_late = asyncio.get_running_loop().call_later(LEAVE_LIMIT_S, app.guard.die, LaneFailed(CANNOT_LEAVE))
         await app.leave(LEAVE_PATIENCE_S)
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await starting
+        too_late.cancel()
     log.info("left", role=config.role)
 
 
