@@ -40,7 +40,8 @@ class Act:
 
     arrives_ms: int
     """When the tracker delivers it; a repeat is the same act with another arrival."""
-    visitor: int
+    visitor: str
+    """Seed and number: two stories share nobody."""
     number: int
     at_ms: int
     kind: str
@@ -88,14 +89,14 @@ class _Visitor:
     """One visitor with a random source of their own, so that stories do not depend on one another."""
 
     def __init__(self, seed: int, number: int) -> None:
-        self.number = number
+        self.name = f"{seed}-{number}"
         self.random = random.Random(f"{seed}/{number}")
         self.persona = self.random.choices(range(len(PERSONAS)), [persona.share for persona in PERSONAS])[0]
         known = self.random.random()
-        self.anonymous_id = f"anon-{seed}-{number}"
-        self.user_id = f"user-{seed}-{number}" if known < 0.3 else None
+        self.anonymous_id = f"anon-{self.name}"
+        self.user_id = f"user-{self.name}" if known < 0.3 else None
         has_mail = 0.15 < known < 0.55
-        self.email = f"visitor{number}@company{number % 400}.example" if has_mail else None
+        self.email = f"visitor-{self.name}@company{number % 400}.example" if has_mail else None
         self.acts = 0
 
     def act(self, at_ms: int, kind: str, asset: str = "", **properties: Any) -> Act:
@@ -103,7 +104,7 @@ class _Visitor:
         self.acts += 1
         return Act(
             arrives_ms=at_ms,
-            visitor=self.number,
+            visitor=self.name,
             number=self.acts,
             at_ms=at_ms,
             kind=kind,

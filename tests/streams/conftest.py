@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-pytest.register_assert_rewrite("tests.streams.harness")
+pytest.register_assert_rewrite("tests.streams.harness", "tests.oracle.compare")
 
 settings.register_profile(
     "laws",

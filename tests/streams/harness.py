@@ -19,9 +19,9 @@ from streams.lead_fold import LeadFold
 from streams.rules import Rules, load
 from streams.state import Lead
 from streams.state import decode as decode_state
-from tests.oracle.naive import DAY_S, Event, Model, visits
-from tests.oracle.naive import Lead as NaiveLead
-from tests.oracle.replay import Alarm, Partition, Record, Told
+from tests.oracle.compare import compare_alert, compare_state
+from tests.oracle.naive import DAY_S, Event, Model
+from tests.oracle.replay import Partition, Record, Told
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 SHIPPED = {name: (RULES / name).read_text() for name in ("model.toml", "alerts.toml")}
@@ -228,35 +228,3 @@ def _compare_alerts(box: Box, expected: Told) -> None:
     assert len({it.alert_id for it in said}) == len(said)
     for one, other in zip(said, expected.alarms, strict=True):
         compare_alert(one, other)
-
-
-def compare_alert(said: LeadAlert, wanted: Alarm) -> None:
-    """Assert that score and reasons are right to a milli-point; what lies closer may stand in either order."""
-    assert said.kind == "hot_lead"
-    assert abs(said.behaviour_millipoints - wanted.millipoints) <= 1, (said, wanted)
-    assert said.level == wanted.level
-    worth = dict(wanted.ranked)
-    assert len(said.reasons) == min(3, len(worth))
-    for n, reason in enumerate(said.reasons):
-        assert abs(reason.millipoints - worth[reason.rule] * 1000) <= 1, (said, wanted)
-        rest = [value for rule, value in wanted.ranked if rule not in {it.rule for it in said.reasons[: n + 1]}]
-        assert all(worth[reason.rule] >= value - 0.001 for value in rest), (said, wanted)
-
-
-def compare_state(state: LeadState, lead: NaiveLead, model: Model) -> None:
-    """Assert that a published state is the oracle's."""
-    points = lead.millipoints(model, lead.as_of_s)
-    assert abs(state.behaviour_millipoints - points) <= 1, (state, points)
-    assert state.level == model.level(state.behaviour_millipoints)
-    every = lead.events + lead.late
-    times = [event.at_s for event in every]
-    assert (state.as_of, state.first_seen, state.last_seen) == (
-        lead.as_of_s * 1000,
-        min(times) * 1000,
-        max(times) * 1000,
-    )
-    since = None if lead.hot_since_s is None else lead.hot_since_s * 1000
-    assert (state.hot, state.hot_since, state.stage) == (lead.hot, since, lead.stage)
-    assert state.events == len(every)
-    if not lead.late:
-        assert state.visits == len(visits(model, lead.events))

@@ -1,0 +1,181 @@
+"""The audit: what subscribers read, against what the oracle tells of the recorded inbox."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.codec import decode
+from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined
+from schemas.topics import physical
+from tests.oracle.compare import compare_alert, compare_state
+from tests.oracle.naive import Model
+from tests.oracle.replay import Partition, Record, Told
+
+OUTPUTS = ("lead.transitions", "lead.alerts", "engagement.quarantine", "lead.state")
+
+
+@dataclass
+class Verdict:
+    """What was found wrong, in words, and counts of what was compared."""
+
+    missing: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    without_cause: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    """Told, but with other points, level or reasons."""
+    states: list[str] = field(default_factory=list)
+    """Final states that differ."""
+    counts: Counter[str] = field(default_factory=Counter)
+    longest_pause_s: float = 0.0
+
+    def add(self, other: Verdict) -> None:
+        """Take another partition's findings in."""
+        for name in ("missing", "doubled", "without_cause", "wrong", "states"):
+            getattr(self, name).extend(getattr(other, name))
+        self.counts += other.counts
+        self.longest_pause_s = max(self.longest_pause_s, other.longest_pause_s)
+
+    def faults(self) -> list[str]:
+        """All that is wrong."""
+        return self.missing + self.doubled + self.without_cause + self.wrong + self.states
+
+
+@asynccontextmanager
+async def reader(bootstrap: str, topic: str, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+    """A subscriber who reads read_committed, at the beginning of the partition."""
+    place = TopicPartition(topic, partition)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=4 << 20,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        yield consumer, place
+    finally:
+        await consumer.stop()
+
+
+async def read(bootstrap: str, topic: str, partition: int) -> list[Record]:
+    """All records of a partition that are committed, up to its present end."""
+    found: list[Record] = []
+    async with reader(bootstrap, topic, partition) as (consumer, place):
+        end = (await consumer.end_offsets([place]))[place]
+        while await consumer.position(place) < end:
+            batch = (await consumer.getmany(place, timeout_ms=200)).get(place, [])
+            found += [Record(it.offset, it.timestamp, it.key, it.value) for it in batch]
+    return found
+
+
+async def until_key(bootstrap: str, topic: str, partition: int, key: bytes) -> None:
+    """Return when a record with that key is committed."""
+    async with reader(bootstrap, topic, partition) as (consumer, place):
+        while key not in {it.key for it in (await consumer.getmany(place, timeout_ms=200)).get(place, [])}:
+            pass
+
+
+async def audit(bootstrap: str, prefix: str, partitions: int, files: dict[str, str]) -> Verdict:
+    """Read everything and compare, two partitions at a time."""
+    jobs = []
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        for partition in range(partitions):
+            inbox = await read(bootstrap, physical("lead.events", prefix), partition)
+            said = {name: await read(bootstrap, physical(name, prefix), partition) for name in OUTPUTS}
+            jobs.append(pool.submit(judge, files, inbox, said))
+        total = Verdict()
+        for job in jobs:
+            total.add(job.result())
+    for partition in range(partitions):
+        rejected = await read(bootstrap, physical("engagement.rejected", prefix), partition)
+        total.without_cause += [f"rejected: {decode(record.value or b'')}" for record in rejected]
+    return total
+
+
+def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]]) -> Verdict:
+    """Compare one partition's outputs with the oracle."""
+    model = Model(files["model.toml"], files["alerts.toml"])
+    told = Partition(model).tell(inbox)
+    verdict = Verdict()
+    verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired))
+    _judge_transitions(verdict, told, said["lead.transitions"])
+    _judge_alerts(verdict, told, said["lead.alerts"])
+    _judge_quarantine(verdict, told, said["engagement.quarantine"])
+    _judge_states(verdict, told, model, said["lead.state"])
+    return verdict
+
+
+def _match(verdict: Verdict, what: str, wanted: list[tuple[object, ...]], found: list[tuple[object, ...]]) -> None:
+    """Note what is missing, doubled, or without cause."""
+    verdict.counts[what] += len(found)
+    expected, seen = Counter(wanted), Counter(found)
+    verdict.missing += [f"{what} missing: {it}" for it in expected - seen]
+    for it in seen - expected:
+        (verdict.doubled if it in expected else verdict.without_cause).append(f"{what}: {it}")
+
+
+def _judge_transitions(verdict: Verdict, told: Told, records: list[Record]) -> None:
+    said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, LeadTransition)]
+    wanted: list[tuple[object, ...]] = [
+        (it.offset, it.lead_id, it.aspect, it.before, it.after, it.at_s * 1000, it.cause) for it in told.changes
+    ]
+    found: list[tuple[object, ...]] = [
+        (it.source_offset, it.lead_id, it.aspect, it.before, it.after, it.at, it.cause_event) for it in said
+    ]
+    _match(verdict, "transition", wanted, found)
+    points = {(it.offset, it.lead_id, it.after): it.millipoints for it in told.changes}
+    for it in said:
+        right = points.get((it.source_offset, it.lead_id, it.after))
+        if right is not None and abs(right - it.behaviour_millipoints) > 1:
+            verdict.wrong.append(f"{it} should have {right}")
+
+
+def _judge_alerts(verdict: Verdict, told: Told, records: list[Record]) -> None:
+    said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, LeadAlert)]
+    wanted: list[tuple[object, ...]] = [(it.offset, it.lead_id, it.at_s * 1000, it.cause) for it in told.alarms]
+    found: list[tuple[object, ...]] = [(it.source_offset, it.lead_id, it.at, it.cause_event) for it in said]
+    _match(verdict, "alert", wanted, found)
+    alarms = {(it.offset, it.lead_id): it for it in told.alarms}
+    for it in said:
+        if (alarm := alarms.get((it.source_offset, it.lead_id))) is not None:
+            try:
+                compare_alert(it, alarm)
+            except AssertionError as error:
+                verdict.wrong.append(f"{it}: {error}")
+
+
+def _judge_quarantine(verdict: Verdict, told: Told, records: list[Record]) -> None:
+    said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, Quarantined)]
+    found: list[tuple[object, ...]] = [(it.source_offset, it.lead_id, it.verdict) for it in said]
+    _match(verdict, "quarantined", list(told.quarantined), found)
+    times = sorted(record.timestamp for record in records)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    verdict.longest_pause_s = max(gaps, default=0) / 1000
+
+
+def _judge_states(verdict: Verdict, told: Told, model: Model, records: list[Record]) -> None:
+    last: dict[str, bytes | None] = defaultdict(lambda: None)
+    for record in records:
+        last[(record.key or b"").decode()] = record.value
+    verdict.counts["states"] += len(told.leads)
+    for lead_id, lead in told.leads.items():
+        value = last.pop(lead_id, None)
+        state = decode(value) if value is not None else None
+        if not isinstance(state, LeadState):
+            verdict.states.append(f"{lead_id} has no state")
+            continue
+        try:
+            compare_state(state, lead, model)
+        except AssertionError as error:
+            verdict.states.append(f"{state}: {error}")
+    verdict.states += [f"{lead_id} has expired and has a state" for lead_id, value in last.items() if value is not None]

@@ -1,0 +1,124 @@
+"""The load: a seeded story appended to the inbox at a steady pace, and time that runs faster than the clock's."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.codec import encode
+from schemas.keys import partition_of
+from schemas.records import Tick
+from schemas.topics import physical
+from tests.e2e.story import DAY_MS, Act, engagement, key, story
+
+HOUR_MS = 3_600_000
+SLICE_S = 0.05
+TIME_LAPSE_FROM = 0.4
+"""From this part of the load on, ticks run ahead of the clock."""
+LAPSE_MS = 20 * HOUR_MS
+LAST_LAPSE_MS = DAY_MS - 5_000
+"""A tick may be at most 24 hours ahead."""
+ENDS = "the end"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent: so many events of so many leads, over so many seconds, from a seed."""
+
+    seed: int
+    events: int
+    leads: int
+    seconds: float
+    partitions: int
+
+    def acts(self, now_ms: int) -> Iterator[Act]:
+        """The story from three days ago to most of a day ahead, cut at the number of events; some came before, once."""
+        start_ms, days = now_ms - 3 * DAY_MS, 3.75
+        passers_by = self.leads // 8
+        each = round(1.4 * self.events / self.leads)
+        acts = story(self.seed, self.leads - passers_by, start_ms, days, each)
+        early = story(self.seed + 1, passers_by, start_ms - DAY_MS, 1, 5)
+        return itertools.islice(itertools.chain(early, acts), self.events)
+
+
+class Sender:
+    """Appends to the inbox; what the broker did not take is appended again, whatever that does to the order."""
+
+    def __init__(self, bootstrap: str, prefix: str, load: Load) -> None:
+        self._load, self._inbox = load, physical("lead.events", prefix)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=5,
+            request_timeout_ms=60_000,
+            retry_backoff_ms=50,
+        )
+        self._events: list[tuple[bytes, bytes]] = []
+        self.sent = 0
+
+    def prepare(self) -> None:
+        """Make the records: seconds of work that must not hold up what comes later."""
+        now_ms = int(time.time() * 1000)
+        self._events = [(key(act), encode(engagement(act))) for act in self._load.acts(now_ms)]
+        assert len(self._events) == self._load.events
+
+    async def run(self, may_end: asyncio.Event) -> None:
+        """Send all at the load's pace, but the last hundredth only once it may end."""
+        load, events = self._load, self._events
+        await self._producer.start()
+        try:
+            started, last = time.monotonic(), load.events - load.events // 100
+            while self.sent < load.events:
+                most = load.events if may_end.is_set() else last
+                due = min(most, int(load.events * (time.monotonic() - started) / load.seconds))
+                await self._append([(key, value, None) for key, value in events[self.sent : due]])
+                self.sent = max(self.sent, due)
+                await self._lapse(self.sent / load.events)
+                await asyncio.sleep(SLICE_S)
+            await self._end()
+        finally:
+            await self._producer.stop()
+
+    async def _lapse(self, part: float) -> None:
+        ahead = (part - TIME_LAPSE_FROM) / (1 - TIME_LAPSE_FROM)
+        if ahead > 0:
+            await self._tick(int(ahead * LAPSE_MS))
+
+    async def _end(self) -> None:
+        """A day passes, and one last lead on each partition shows that all before it has been folded."""
+        await self._tick(LAST_LAPSE_MS)
+        await self._append([(key, encode(engagement(act)), None) for key, act in last_acts(self._load).items()])
+
+    async def _tick(self, ahead_ms: int) -> None:
+        value = encode(Tick(at=int(time.time() * 1000) + ahead_ms))
+        await self._append([(None, value, partition) for partition in range(self._load.partitions)])
+
+    async def _append(self, records: list[tuple[bytes | None, bytes, int | None]]) -> None:
+        while records:
+            futures = [
+                await self._producer.send(self._inbox, value, key=key, partition=self._place(key, partition))
+                for key, value, partition in records
+            ]
+            taken = await asyncio.gather(*futures, return_exceptions=True)
+            records = [it for it, error in zip(records, taken, strict=True) if isinstance(error, BaseException)]
+
+    def _place(self, key: bytes | None, partition: int | None) -> int | None:
+        return partition if key is None else partition_of(key, self._load.partitions)
+
+
+def last_acts(load: Load) -> dict[bytes, Act]:
+    """An act of a lead of its own for each partition, told after everything else."""
+    now_ms = int(time.time() * 1000)
+    found: dict[int, tuple[bytes, Act]] = {}
+    for number in itertools.count():
+        if len(found) == load.partitions:
+            return dict(found.values())
+        act = Act(now_ms, ENDS, number, now_ms, "search", "", f"{ENDS} {number}", None, "", False, {})
+        found.setdefault(partition_of(key(act), load.partitions), (key(act), act))
+    raise AssertionError

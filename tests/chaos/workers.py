@@ -1,0 +1,82 @@
+"""Worker processes of the real command line under a supervisor that restarts whatever ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+RESTART_S = 1.0
+"""A supervisor's usual patience."""
+LEAVE_S = 30.0
+POLL_S = 0.1
+
+
+class Supervised:
+    """`handraise worker leads` under one instance id, started again a second after it ended, for whatever reason."""
+
+    def __init__(self, name: str, env: dict[str, str], folder: Path) -> None:
+        self.name, self.log = name, folder / f"{name}.log"
+        self.ends: Counter[int] = Counter()
+        """How its processes ended: exit codes, negative for signals."""
+        self._env, self._folder = env, folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._alive = asyncio.Event()
+        self._log_start = 0
+        self._keeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to keep it running."""
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        while True:
+            with self.log.open("ab") as log:
+                self._log_start = log.tell()
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "handraise", "worker", "leads", "--instance-id", self.name),
+                    env=self._env,
+                    cwd=self._folder,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            self._alive.set()
+            self.ends[await self._process.wait()] += 1
+            self._alive.clear()
+            await asyncio.sleep(RESTART_S)
+
+    async def strike(self, number: signal.Signals) -> None:
+        """Send a signal to the process that runs, once one does."""
+        await self._alive.wait()
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
+
+    async def at_work(self, patience_s: float) -> None:
+        """Return when the process that runs is ready, or when the patience ends: it may be struck on its way, too."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._alive.wait()
+                while b'"event": "ready"' not in self.log.read_bytes()[self._log_start :]:  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_S)
+
+    async def stop(self) -> None:
+        """End it for good: politely, and after a while by force."""
+        if self._keeper is None:
+            return
+        self._keeper.cancel()
+        process, self._keeper = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            process.send_signal(number)
+        try:
+            await asyncio.wait_for(process.wait(), LEAVE_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
