@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from gateway.metrics import Metrics
 
@@ -24,6 +25,8 @@ _ROW_OVERHEAD_BYTES = 200
 """What a waiting row costs besides its key and value."""
 _MAX_BATCH_BYTES = 900_000
 """Below the broker's default message.max.bytes of 1,048,588."""
+_PROBE_AFTER_S = 3.0
+_PROBE_PATIENCE_S = 2.0
 _REQUEST_TIMEOUT_MS = 10_000
 """A broker that does not answer for so long is asked again, over a new connection."""
 
@@ -48,7 +51,7 @@ class Appender(Protocol):
     async def append(self, rows: Sequence[Row]) -> None:
         """Return when all rows are safe; raise Unavailable at once or after a bounded wait."""
 
-    def ready(self) -> str | None:
+    async def ready(self) -> str | None:
         """Why nothing can be appended at the moment, or None."""
 
 
@@ -99,6 +102,7 @@ class KafkaAppender:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
+        self._confirmed_at = float("-inf")
 
     async def start(self) -> None:
         """Connect.  Raises Unavailable if Kafka does not answer within the patience; then it may be called again."""
@@ -132,14 +136,22 @@ class KafkaAppender:
         except TimeoutError:
             raise Unavailable(f"Kafka has not confirmed within {self._patience_s} s") from None
 
-    def ready(self) -> str | None:
-        """Why nothing can be appended at the moment, or None."""
+    async def ready(self) -> str | None:
+        """Why nothing can be appended at the moment, or None; Kafka is asked if it has confirmed nothing lately."""
         if self._producer is None or not self._producer.done():
             return f"there is no connection to Kafka at {self._bootstrap}"
+        now = asyncio.get_running_loop().time()
         try:
-            self._refuse_if_stuck(self._lanes.values(), asyncio.get_running_loop().time())
+            self._refuse_if_stuck(self._lanes.values(), now)
         except Unavailable as stuck:
             return str(stuck)
+        if now - self._confirmed_at > _PROBE_AFTER_S:
+            try:
+                async with asyncio.timeout(_PROBE_PATIENCE_S):
+                    await self._producer.result().client.fetch_all_metadata()
+            except (KafkaError, TimeoutError) as error:
+                return f"Kafka at {self._bootstrap} does not answer: {error or type(error).__name__}"
+            self._confirmed_at = now
         return None
 
     def buffered_bytes(self) -> int:
@@ -214,6 +226,7 @@ class KafkaAppender:
             self._replace(producer)
             self._settle(batch, Unavailable(f"Kafka refused the batch: {error or type(error).__name__}"))
         else:
+            self._confirmed_at = asyncio.get_running_loop().time()
             self._metrics.batch_events.observe(len(batch))
             self._settle(batch, None)
 

@@ -79,7 +79,7 @@ class Pages:
 
     async def readyz(self, request: Request) -> Response:
         """Ready: events can be stored; else 503 and why not."""
-        why = self._appender.ready()
+        why = await self._appender.ready()
         if why is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": why}, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import faust
@@ -55,6 +56,8 @@ class LaneApp(faust.App):  # type: ignore[misc]
             paused=self._pause,
             rest=lambda: asyncio.sleep(REST_S),
         )
+        self.kafka_is_silent: Callable[[], bool] = lambda: False
+        """Whether the cluster has stopped to answer what is sent every second; set by who sends it."""
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def on_first_start(self) -> None:
@@ -91,7 +94,8 @@ class LaneApp(faust.App):  # type: ignore[misc]
             return [f"failed: {self.guard.failure}"]
         if not self.lane_ready:
             return ["recovering: partitions are being assigned and states read"]
-        return self.lane.reasons()
+        silent = ["Kafka does not take the clock's ticks"] if self.kafka_is_silent() else []
+        return silent + self.lane.reasons()
 
     @property
     def lane_ready(self) -> bool:

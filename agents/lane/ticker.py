@@ -29,6 +29,8 @@ class Ticker:
         self, bootstrap: str, inbox: str, owned: Callable[[], Collection[int]], now_ms: Callable[[], int]
     ) -> None:
         self._bootstrap, self._inbox, self._owned, self._now_ms = bootstrap, inbox, owned, now_ms
+        self.unanswered = False
+        """Whether the last ticks were not taken: the first that an idle worker notices of a cluster that is away."""
 
     async def run(self) -> None:
         """Tick until cancelled. A cluster that does not answer costs ticks, nothing else."""
@@ -55,6 +57,7 @@ class Ticker:
             return_exceptions=True,
         )
         missed = [partition for partition, result in zip(partitions, results, strict=True) if _missed(result)]
+        self.unanswered = bool(missed)
         if missed:
             log.warning("ticks not appended", partitions=missed)
 

@@ -154,6 +154,7 @@ async def _watched(app: LaneApp) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(_beat(stall.beat)), asyncio.create_task(_watch(app))]
     if config.ticks:
         ticker = Ticker(config.bootstrap, config.names.inbox, lambda: _folding(app), config.now_ms)
+        app.kafka_is_silent = lambda: ticker.unanswered
         tasks.append(asyncio.create_task(ticker.run()))
     for task in tasks:
         task.add_done_callback(lambda done: _ended(app, done))

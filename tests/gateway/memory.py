@@ -48,7 +48,7 @@ class MemoryAppender:
             self._bytes -= size
         self.rows.extend(rows)
 
-    def ready(self) -> str | None:
+    async def ready(self) -> str | None:
         """As Appender says."""
         return "the memory is away" if self._stuck else None
 

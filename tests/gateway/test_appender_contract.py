@@ -118,7 +118,7 @@ async def test_more_than_a_batch_holds_is_stored_in_order(bench: Bench) -> None:
 async def test_a_broker_that_is_away_is_told_in_bounded_time_and_comes_back(bench: Bench) -> None:
     """Away: Unavailable after a bounded wait, then at once, and not ready; back: stored, and ready, by itself."""
     await bench.appender.append(rows("before", 4))
-    assert bench.appender.ready() is None
+    assert await bench.appender.ready() is None
     bench.away()
     async with asyncio.timeout(PATIENCE_S * 3):
         with pytest.raises(Unavailable):
@@ -128,10 +128,10 @@ async def test_a_broker_that_is_away_is_told_in_bounded_time_and_comes_back(benc
     with pytest.raises(Unavailable):
         await bench.appender.append(rows("refused", 4))
     assert loop.time() - begun < PATIENCE_S
-    assert bench.appender.ready() is not None
+    assert await bench.appender.ready() is not None
     bench.back()
     await accepted_again(bench, rows("after", 4))
-    assert bench.appender.ready() is None
+    assert await bench.appender.ready() is None
     stored = [value for each in (await bench.stored()).values() for _, value in each]
     assert {value.partition(b"-")[0] for value in stored} >= {b"before", b"after"}
     assert b"refused" not in {value.partition(b"-")[0] for value in stored}

@@ -48,7 +48,7 @@ async def test_a_producer_that_broke_is_replaced(
     with pytest.raises(Unavailable, match="refused the batch"):
         await appender.append([row(6000)])
     await appender.append([row(20)])
-    assert appender.ready() is None
+    assert await appender.ready() is None
     assert metrics.registry.get_sample_value("handraise_gateway_producers_replaced_total") == 1
     stored = await values(kafka, physical("lead.events", prefix))
     assert [len(value) for _, value in stored[0]] == [10, 20]
@@ -57,8 +57,8 @@ async def test_a_producer_that_broke_is_replaced(
 async def test_a_start_without_kafka_is_unavailable(metrics: Metrics) -> None:
     """Nobody answers: Unavailable within the patience, and not ready."""
     lonely = KafkaAppender("127.0.0.1:9", {}, metrics, buffer_bytes=1, patience_s=1.0)
-    assert lonely.ready() is not None
+    assert await lonely.ready() is not None
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9"):
         await lonely.start()
-    assert lonely.ready() is not None
+    assert await lonely.ready() is not None
     await lonely.close()
