@@ -36,11 +36,11 @@ _FIGURES = (
     _Figure("latency", 0, "the same, p99", "p99_ms", "ms", "≤ 120", lambda it: it <= 120),
     _Figure("restart", 0, "restart with 500,000 leads, to ready", "ready_s", "s", "≤ 8", lambda it: it <= 8),
     _Figure(
-        "memory", 1, "memory after 10 events, by 200,000 leads", "bytes_a_lead", "bytes", "≤ 600",
+        "memory", 1, "memory after 10 events, by 100,000 leads", "bytes_a_lead", "bytes", "≤ 600",
         lambda it: it <= 600,
     ),
     _Figure(
-        "memory", 1, "the same, growth by the second 100,000 leads", "bytes_of_another_lead", "bytes", "≤ 600",
+        "memory", 1, "the same, growth by the second 50,000 leads", "bytes_of_another_lead", "bytes", "≤ 600",
         lambda it: it <= 600,
     ),
     _Figure(

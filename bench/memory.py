@@ -31,7 +31,7 @@ _SEED = 31
 _HEAD = struct.Struct("<HI")
 
 
-def run(leads: int = 100_000, warm: int = 10_000) -> list[Row]:
+def run(leads: int = 50_000, warm: int = 10_000) -> list[Row]:
     """A row with so many leads, and one with twice as many: what does not grow with leads weighs half there."""
     rows = []
     with kit.process("-m", "bench.memory", "fold", str(leads), str(warm)) as child:
