@@ -79,6 +79,7 @@ def test_kafka_killed_and_started_again(own_kafka: Callable[..., Kafka], deploy:
     status, why = gateway.child.readiness()
     assert status == 503, why
     assert "Kafka" in why
+    until(lambda: not worker.ready(), "the worker to say that it cannot work")
     at_the_worst = acknowledged()
     broker.start()
     until(lambda: acknowledged() >= at_the_worst + 400, "the flow to go on")
