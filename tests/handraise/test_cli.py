@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,9 @@ def test_doctor_sees_a_secrets_file_that_others_can_read(handraise: Command, tmp
     found = json.loads(handraise("doctor", "--json", HANDRAISE_KAFKA=f"127.0.0.1:{free_port()}").out)
     [secrets] = [each for each in found["findings"] if each["name"] == "secrets"]
     assert secrets["remedy"].startswith("chmod 600 ")
+
+
+def test_a_gateway_loads_no_faust() -> None:
+    """What a gateway imports leaves the workers' world out: it starts in half the time."""
+    program = "import handraise.cli, handraise.serve, gateway.server, sys; sys.exit('faust' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
