@@ -40,7 +40,7 @@ class Load:
         """The story from three days ago to most of a day ahead, cut at the number of events; some came before, once."""
         start_ms, days = now_ms - 3 * DAY_MS, 3.75
         passers_by = self.leads // 8
-        each = round(1.4 * self.events / self.leads)
+        each = round(1.7 * self.events / self.leads)
         acts = story(self.seed, self.leads - passers_by, start_ms, days, each)
         early = story(self.seed + 1, passers_by, start_ms - DAY_MS, 1, 5)
         return itertools.islice(itertools.chain(early, acts), self.events)

@@ -6,6 +6,7 @@ plain floats and shares no code with the core; it even reads the rule files by i
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import tomllib
@@ -43,10 +44,6 @@ class Entry:
     counts: bool = True
     """It has room in the limits of its rule."""
     limited: float = 0.0
-
-    def worth(self) -> float:
-        """The points at the event's time, if nothing clears them."""
-        return float(self.rule.get("points", 0)) if self.counts else 0.0
 
     def decayed(self, at_s: int) -> float:
         """What is left of the points at `at_s`."""
@@ -88,6 +85,7 @@ def line(newest_s: int) -> int:
     return (week(newest_s - HORIZON_S) * 7 - 3) * DAY_S
 
 
+@functools.cache
 def fits(pattern: str, text: str) -> bool:
     """Whether the whole text fits the pattern; `*` is any run of characters, case does not matter."""
     parts = [re.escape(part) for part in pattern.split("*")]
@@ -146,12 +144,22 @@ def matches_in_visits(model: Model, events: list[Event]) -> list[Entry]:
 
 def period(limit: Mapping[str, Any], event: Event) -> object:
     """Matches with an equal period share the room of the limit."""
-    return {"day": day(event.at_s), "week": week(event.at_s), "ever": None, "asset": event.asset}[limit["per"]]
+    match limit["per"]:
+        case "day":
+            return day(event.at_s)
+        case "week":
+            return week(event.at_s)
+        case "asset":
+            return event.asset
+        case _:
+            return None
 
 
 def rooms(entry: Entry) -> list[tuple[object, int]]:
     """The limits that hold for the match: who shares its room, for how many; for late ones `ever` and `asset` only."""
-    limits = [it for it in entry.rule.get("limits", []) if not entry.late or it["per"] in ("ever", "asset")]
+    limits = entry.rule.get("limits", [])
+    if entry.late:
+        limits = [it for it in limits if it["per"] in ("ever", "asset")]
     return [((entry.rule["code"], it["per"], period(it, entry.event)), it["count"]) for it in limits]
 
 
@@ -166,20 +174,24 @@ def used(rows: list[Entry]) -> dict[object, int]:
 
 def ledger(late: list[Entry], found: list[Entry]) -> list[Entry]:
     """All matches with the points that limits and clearing leave of them, in order of time; late ones are judged."""
-    rows = list(late)
     taken = used(late)
-    clears = [(entry.rule["group"], entry.event.at_s) for entry in late + found if entry.rule.get("clears")]
+    clears = [(entry.rule["group"], entry.event.at_s) for entry in late + found if "clears" in entry.rule]
+    rows = [judged(row, row.counts, clears) for row in late]
     for entry in sorted(found, key=lambda entry: entry.event.at_s):
-        counts = all(taken[room] < count for room, count in rooms(entry))
-        for room, _ in rooms(entry) if counts else ():
+        needed = rooms(entry)
+        counts = all(taken[room] < count for room, count in needed)
+        for room, _ in needed if counts else ():
             taken[room] += 1
-        rows.append(replace(entry, counts=counts))
-    return [replace(row, limited=0.0 if is_cleared(row, clears) else row.worth()) for row in rows]
+        rows.append(judged(entry, counts, clears))
+    return rows
 
 
-def is_cleared(row: Entry, clears: list[tuple[str, int]]) -> bool:
-    """Whether the row's group was cleared at its time or later."""
-    return any(group == row.rule["group"] and row.event.at_s <= at_s for group, at_s in clears)
+def judged(entry: Entry, counts: bool, clears: list[tuple[str, int]]) -> Entry:
+    """The entry with the points that are left if it has room in its limits, and its group was not cleared later."""
+    group, at_s = entry.rule["group"], entry.event.at_s
+    cleared = any(group == other and at_s <= cleared_s for other, cleared_s in clears)
+    points = entry.rule.get("points", 0) if counts and not cleared else 0
+    return Entry(entry.rule, entry.event, entry.late, counts, float(points))
 
 
 def score(model: Model, rows: list[Entry], at_s: int) -> float:
@@ -213,6 +225,11 @@ class Lead:
     lead_id: str
     events: list[Event] = field(default_factory=list)
     late: list[Event] = field(default_factory=list)
+    ids: set[bytes] = field(default_factory=set)
+    mailed: bool = False
+    """An e-mail address came with one of its events."""
+    newest_s: int = 0
+    """The time of the newest event."""
     as_of_s: int = 0
     hot: bool = False
     hot_since_s: int | None = None
@@ -225,18 +242,17 @@ class Lead:
     rows: list[Entry] | None = None
     """The ledger after the last event, once somebody has asked for it."""
 
-    def newest_s(self) -> int:
-        """The time of the newest event."""
-        return max(event.at_s for event in self.events)
-
     def has(self, event_id: bytes) -> bool:
         """Whether the lead already has an event of that id."""
-        return any(event.event_id == event_id for event in self.events + self.late)
+        return event_id in self.ids
 
     def accept(self, model: Model, event: Event, now_s: int) -> None:
         """Take one more event."""
-        is_late = bool(self.events) and event.at_s < line(self.newest_s())
+        self.ids.add(event.event_id)
+        self.mailed |= event.email is not None
+        is_late = bool(self.events) and event.at_s < line(self.newest_s)
         found = matches_alone(model, event, late=is_late)
+        self.newest_s = max(event.at_s, self.newest_s)
         self.as_of_s = max(event.at_s, now_s, self.as_of_s)
         if is_late:
             taken = used(self.ledger(model))

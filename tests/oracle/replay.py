@@ -165,11 +165,10 @@ class Partition:
 
     def _judge_stage(self, offset: int, lead: Lead, event: Event) -> None:
         stages = self.model.model["stages"]
-        mailed = lead.lead_id.startswith("e_") or any(event.email is not None for event in lead.events + lead.late)
-        answerable = mailed or lead.lead_id.startswith("u_")
+        answerable = lead.mailed or lead.lead_id.startswith(("u_", "e_"))
         if lead.stage == "visitor" and (answerable or event.kind in stages["inquiry_kinds"]):
             self._step(offset, lead, event, "inquiry")
-        if lead.stage == "inquiry" and mailed and self._has(lead, stages["mql_at"]):
+        if lead.stage == "inquiry" and lead.mailed and self._has(lead, stages["mql_at"]):
             self._step(offset, lead, event, "mql")
 
     def _step(self, offset: int, lead: Lead, event: Event, after: str) -> None:

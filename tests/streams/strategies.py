@@ -106,8 +106,7 @@ def dids(
     found: list[Did] = []
     for n, (thing, at_s, lead, mail, verdict) in enumerate(draw(st.lists(what, min_size=min(8, most), max_size=most))):
         (kind, asset), properties = thing
-        has_mail = mail or lead.startswith("e:")  # the gateway keys by an address only what carries it
-        found.append(Did(MONDAY + at_s, kind, asset, lead, f"n{n}", has_mail, verdict, properties))
+        found.append(Did(MONDAY + at_s, kind, asset, lead, f"n{n}", mail, verdict, properties))
     if repeats:
         found += draw(st.lists(st.sampled_from(found), max_size=5))
     return found
