@@ -6,6 +6,7 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,16 +33,22 @@ from streams.state import Known, Lead, Moved
 INBOX = "lead.events"
 CLOCK = b"\x00clock"
 """The key under which a partition remembers the largest tick it has seen."""
+MOST_BYTES = 512 * 1_024
+"""A record that is larger could not be passed on whole inside another one: brokers take a megabyte."""
 MOST_DUE = 500
 """Due items that one record fires."""
 _SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
 MOST_OPEN = 4_096
 """Leads of a partition that stay decoded from one batch to the next."""
+MOST_KEY_BYTES = 1_024
+MOST_DEPTH = 200
+"""Properties that are nested deeper are not looked into: no decoder's own limit may decide."""
 MOST_KNOWN = 8
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
 _KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _KIND_NAMES = {"u": "user", "e": "email", "a": "anonymous"}
 
 
@@ -112,11 +119,17 @@ class LeadFold:
 
     def _apply(self, record: InboxRecord) -> None:
         value = record.value or b""
+        if len(value) > MOST_BYTES:
+            raise Undecodable("too_large", f"the record has {len(value)} bytes; {MOST_BYTES} are taken")
         if value[:PREFIX_SIZE] in ENGAGEMENTS:
-            if self._agenda.next_due <= self._now:
-                self._fire(record.offset)
             self._engagement(record, value)
-            return
+        else:
+            self._tick(record, value)
+        # Last, so that a record which stays unread has caused nothing.
+        if self._agenda.next_due <= self._now:
+            self._fire(record.offset)
+
+    def _tick(self, record: InboxRecord, value: bytes) -> None:
         name = record_name(value)
         if name != "Tick":
             raise Undecodable(
@@ -127,8 +140,6 @@ class LeadFold:
         if at_ms > record.timestamp + _DAY_MS:
             raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
         self._now = max(self._now, at_ms // 1_000)
-        if self._agenda.next_due <= self._now:
-            self._fire(record.offset)
 
     def _engagement(self, record: InboxRecord, value: bytes) -> None:
         event_id, occurred_at, kind, asset, title, verdict, email = engagement_head(value)
@@ -294,8 +305,8 @@ class LeadFold:
                 code=code,
                 reason=f"{reason}; where: {where}; remedy: {remedy}",
                 at=record.timestamp,
-                record=record.value or b"",
-                key=record.key,
+                record=(record.value or b"")[:MOST_BYTES],
+                key=record.key and record.key[:MOST_KEY_BYTES],
                 topic=INBOX,
                 partition=self._partition,
                 offset=record.offset,
@@ -307,13 +318,25 @@ class LeadFold:
 def _fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
     """The rules whose conditions hold for the event's properties."""
     (text,) = engagement_fields(value, "properties")
-    try:
-        properties: Any = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        properties = None
+    properties: Any = None
+    if _depth(text) <= MOST_DEPTH:
+        with contextlib.suppress(msgspec.DecodeError):
+            properties = msgspec.json.decode(text)
     if not isinstance(properties, Mapping):
         properties = {}
     return tuple(rule for rule in matched if all(condition.holds(properties) for condition in rule.conditions))
+
+
+def _depth(text: str) -> int:
+    """How deep brackets are nested in a JSON text, texts in it left out; never less than it is."""
+    brackets = text.count("[") + text.count("{")
+    if brackets <= MOST_DEPTH:
+        return brackets
+    depth = deepest = 0
+    for found in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[Known]:

@@ -19,7 +19,7 @@ from streams.state import END, PAGE, Known, Lead, Visits
 HORIZON_S = 35 * DAY_S
 """How far behind the newest event the ledger is exact."""
 MAX_EVENTS = 1_024
-"""Events a ledger holds one by one; beyond it the oldest quarter is folded early (a state stays below 64 KB)."""
+"""Events a ledger holds one by one (a state stays below 64 KB); in a week with more, the rest gives no points."""
 MAX_OLD_ONCES = 64
 NO_CEILING = 1 << 40
 """More than any score: it is to be computed."""
@@ -81,9 +81,11 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     if at - lead.line >= HORIZON_S + 7 * DAY_S:
         move_line(lead, line_for(at), rules)
     if len(lead.times) >= 4 * MAX_EVENTS:
-        move_line(lead, max(_time(lead, MAX_EVENTS // 4), _time(lead, 0) + 1), rules)
+        _make_room(lead, at, rules)
     if at < lead.line:
         return _add_late(lead, at, matched, asset) or fell
+    if len(lead.times) >= 4 * MAX_EVENTS:
+        return fell
     if lead.times and at < _time(lead, -1):
         _insert(lead, at, event_id, is_page, matched, asset)
         rebuild(lead, rules)
@@ -114,6 +116,17 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     lead.ids += event_id
     lead.marks += marks + END
     return fell
+
+
+def _make_room(lead: Lead, at: int, rules: Rules) -> None:
+    """Fold the oldest weeks of a full ledger early, a quarter of it or more, but whole weeks and never the newest.
+
+    Folding a part of a week would forget which limits are used up, and a flood would score over and over.
+    """
+    newest = week_start(max(at, _time(lead, -1)))
+    line = min(newest, week_start(_time(lead, MAX_EVENTS // 4)) + 7 * DAY_S)
+    if line > lead.line:
+        move_line(lead, line, rules)
 
 
 def _time(lead: Lead, index: int) -> int:

@@ -82,8 +82,8 @@ class Partition:
                 self._fire(record.offset)
             elif isinstance(body, Engagement):
                 assert record.key is not None, "the oracle knows well-formed records only"
-                self._fire(record.offset)
                 self._engagement(record, record.key.decode(), body)
+                self._fire(record.offset)
         return self.told
 
     def _tick(self, at_s: int) -> None:
