@@ -47,6 +47,8 @@ MOST_DEPTH = 200
 MOST_KNOWN = 8
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
+_LAST_MS = (1 << 32) * 1_000 - 1
+"""States keep seconds in 32 bits: until 2106."""
 _KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _KIND_NAMES = {"u": "user", "e": "email", "a": "anonymous"}
@@ -137,13 +139,13 @@ class LeadFold:
                 f"{INBOX} takes Engagement and Tick; this is {name or 'none of the known records'}",
             )
         at_ms = tick_at(value)
-        if at_ms > record.timestamp + _DAY_MS:
+        if at_ms > min(record.timestamp + _DAY_MS, _LAST_MS):
             raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
         self._now = max(self._now, at_ms // 1_000)
 
     def _engagement(self, record: InboxRecord, value: bytes) -> None:
         event_id, occurred_at, kind, asset, title, verdict, email = engagement_head(value)
-        if not 0 <= occurred_at <= record.timestamp + _DAY_MS:
+        if not 0 <= occurred_at <= min(record.timestamp + _DAY_MS, _LAST_MS):
             raise Undecodable(
                 "from_the_future" if occurred_at > 0 else "before_1970",
                 f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
@@ -152,7 +154,7 @@ class LeadFold:
         lead = self._open.get(key) or self._lead(key)
         if lead is None:
             if not _KEY.fullmatch(key):
-                raise Undecodable("bad_key", f"the key {key[:40]!r} is no lead id")
+                raise Undecodable("bad_key", f"the key of {len(key)} bytes is no lead id")
             if partition_of(key, self._partitions) != self._partition:
                 return self._forward(key, value)
         elif isinstance(lead, Moved):
@@ -304,7 +306,7 @@ class LeadFold:
                 source=INBOX,
                 code=code,
                 reason=f"{reason}; where: {where}; remedy: {remedy}",
-                at=record.timestamp,
+                at=min(max(record.timestamp, 0), _LAST_MS),
                 record=(record.value or b"")[:MOST_BYTES],
                 key=record.key and record.key[:MOST_KEY_BYTES],
                 topic=INBOX,

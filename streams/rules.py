@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,8 +13,7 @@ import msgspec
 from streams.rulefile import RuleError, fail, parse
 
 DAY_S = 86_400
-_MOST_KINDS = 256
-_MOST_ASSETS = 16_384
+_MOST_ASSETS = 8_192
 MODEL_FILE = "model.toml"
 ALERTS_FILE = "alerts.toml"
 
@@ -173,18 +172,20 @@ class Rules:
     lowest_mark: int
     """No score below this, in milli-points, moves a lead."""
     _matchers: tuple[tuple[Rule, frozenset[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]
-    _memo: dict[str, dict[str, tuple[Rule, ...]]] = field(default_factory=dict)
+    _memo: dict[str, dict[str, tuple[Rule, ...]]]
+    """kind → asset → what matches, for each kind that some rule names."""
 
     def matching(self, kind: str, asset: str) -> tuple[Rule, ...]:
         """The rules that an event of this kind about this asset matches, their conditions on properties aside."""
+        memo = self._memo.get(kind)
+        if memo is None:
+            return ()
         try:
-            return self._memo[kind][asset]
+            return memo[asset]
         except KeyError:
-            memo = self._memo if len(self._memo) < _MOST_KINDS else self._forget()
-            known = memo.setdefault(kind, {})
-            if len(known) >= _MOST_ASSETS:
-                known.clear()
-            known[asset] = found = tuple(
+            if len(memo) >= _MOST_ASSETS:
+                memo.clear()
+            memo[asset] = found = tuple(
                 rule
                 for rule, kinds, wanted, unwanted in self._matchers
                 if kind in kinds
@@ -192,10 +193,6 @@ class Rules:
                 and not (unwanted is not None and unwanted.fullmatch(asset))
             )
             return found
-
-    def _forget(self) -> dict[str, dict[str, tuple[Rule, ...]]]:
-        self._memo.clear()
-        return self._memo
 
     def level(self, millipoints: int) -> int:
         """1 to 4, for a behaviour score."""
@@ -277,6 +274,7 @@ def load(files: Mapping[str, str]) -> Rules:
             for entry, rule in compiled
             if entry.kinds
         ),
+        _memo={kind: {} for entry in model.rule for kind in entry.kinds},
     )
 
 

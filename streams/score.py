@@ -30,7 +30,7 @@ def behaviour(lead: Lead, rules: Rules, at: int) -> int:
 def behaviour_and_ceiling(lead: Lead, rules: Rules, at: int) -> tuple[int, int]:
     """The score, and a value in milli-points that it will not exceed later, as long as no points are added."""
     score, negative = _score(lead, rules, at)
-    return score, score + to_millipoints(negative) + 1
+    return score, score + to_millipoints(negative) + 2  # two roundings
 
 
 def _score(lead: Lead, rules: Rules, at: int) -> tuple[int, int]:

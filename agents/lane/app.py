@@ -33,6 +33,8 @@ PARTITION_FETCH_BYTES = 3 << 20
 # The broker answers a commit before the markers are written, 1 to 2 ms. A transaction begun meanwhile is refused, and
 # aiokafka tries again after a fixed 20 ms: resting for 3 makes back-to-back transactions take 7 ms instead of 25.
 REST_S = 0.003
+# Only after a batch of a thousand or more, so that nobody waits where there is little to do.
+GATHER_S = 0.05
 
 
 class LaneApp(faust.App):  # type: ignore[misc]
@@ -55,6 +57,7 @@ class LaneApp(faust.App):  # type: ignore[misc]
             changing_hands=lambda: self.rebalancing,
             paused=self._pause,
             rest=lambda: asyncio.sleep(REST_S),
+            gather_s=GATHER_S,
         )
         self.kafka_is_silent: Callable[[], bool] = lambda: False
         """Whether the cluster has stopped to answer what is sent every second; set by who sends it."""

@@ -117,7 +117,7 @@ class Watchdog:
         self._progress = -1
 
     def stuck(self, lag: int, progress: int) -> bool:
-        """Tell each time how far behind the lane is and how many transactions it has committed."""
+        """Tell each time how far behind a partition is and how many transactions it has committed."""
         moved = progress != self._progress
         self._progress = progress
         if moved:

@@ -10,6 +10,7 @@ The loop knows nothing of Faust; who feeds it is `app.py` in production and `sim
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +29,8 @@ class Lane:
 
     `fail` is called once with what went wrong in a slot that is ours, and must end the process; `changing_hands` says
     whether a rebalance is on, when a fence is no surprise; `paused` is told of a partition that stopped for good;
-    `rest` is awaited between two transactions of one partition; `clock` (seconds) measures them and decides nothing.
+    `rest` is awaited between two transactions of one partition, and after a large one up to `gather_s` seconds for the
+    next to fill; `clock` (seconds) measures transactions and decides nothing.
     """
 
     def __init__(
@@ -40,14 +42,13 @@ class Lane:
         changing_hands: Callable[[], bool] = lambda: False,
         paused: Callable[[int, str], None] = lambda partition, reason: None,
         rest: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),
+        gather_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.slots: dict[int, Slot] = {}
-        self.progress = 0
-        """Transactions committed so far; the watchdog compares it."""
         self._metrics, self._max_batch = metrics, max_batch
         self._fail, self._changing_hands, self._paused, self._rest = fail, changing_hands, paused, rest
-        self._clock = clock
+        self._gather_s, self._clock = gather_s, clock
         self._room = asyncio.Event()  # some slot has begun to commit what was pending, or was lost
         self._commits: set[asyncio.Task[None]] = set()
 
@@ -78,6 +79,7 @@ class Lane:
         if slot.pending.records and not slot.committing:
             self._start(slot)
         while slot.pending.records >= self._max_batch and not slot.lost:
+            slot.full.set()
             self._room.clear()
             await self._room.wait()
 
@@ -90,17 +92,19 @@ class Lane:
         """Why partitions stand still, in words."""
         now = self._clock()
         paused = [f"partition {slot.partition}: {slot.paused}" for slot in self.slots.values() if slot.paused]
+        lost = [f"partition {slot.partition}: fenced by another worker" for slot in self.slots.values() if slot.lost]
         late = [
             f"partition {slot.partition}: Kafka has not answered a transaction for {now - slot.transaction_began:.0f} s"
             for slot in self.slots.values()
             if slot.transaction_began is not None and now - slot.transaction_began > ANSWER_PATIENCE_S
         ]
-        return paused + late
+        return paused + lost + late
 
     def discard(self, partition: int) -> Slot:
         """Take a slot out of the lane; the caller closes it."""
         slot = self.slots.pop(partition)
         slot.lost = True
+        slot.full.set()
         if slot.paused is not None:
             self._metrics.paused.dec()
         self._metrics.disowned(partition)
@@ -122,15 +126,25 @@ class Lane:
                 slot.transaction_began = began = self._clock()
                 await slot.commit(sealed, next_offset)
                 slot.transaction_began = None
+                slot.transactions += 1
                 self._count(sealed, pending.records, self._clock() - began)
                 for acknowledge in pending.acknowledgements:
                     acknowledge()
                 await self._rest()
+                if self._gather_s and pending.records >= self._max_batch // 4:
+                    await self._gather(slot)
         except Exception as error:
             self._failed(slot, error)
         finally:
             slot.committing = False
             self._room.set()
+
+    async def _gather(self, slot: Slot) -> None:
+        """Wait a little for a full batch: a lead that changes often in one batch is written and published once."""
+        slot.full.clear()
+        if slot.pending.records < self._max_batch:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(slot.full.wait(), self._gather_s)
 
     def _failed(self, slot: Slot, error: Exception) -> None:
         """A slot that another worker took is not our failure; one that is ours is."""
@@ -145,7 +159,6 @@ class Lane:
 
     def _count(self, sealed: Sealed, records: int, seconds: float) -> None:
         metrics = self._metrics
-        self.progress += 1
         metrics.records.inc(records)
         metrics.batches.inc()
         metrics.changes.inc(len(sealed.changes))

@@ -8,6 +8,7 @@ changelog: so an error ends the slot.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +48,10 @@ class Slot:
         """Where the changelog ended after our last write; a higher end means that somebody else has written."""
         self.pending = Pending()
         self.committing = False
+        self.full = asyncio.Event()
+        """Set when as much is pending as may be."""
+        self.transactions = 0
+        """Committed so far; the watchdog compares it."""
         self.transaction_began: float | None = None
         """When the transaction on its way was begun, by the lane's clock."""
         self.lost = False

@@ -54,6 +54,9 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]
         self.tables.on_actives_ready()
         self.tables.on_standbys_ready()
         app.on_rebalance_end()
+        for slot in app.lane.slots.values():
+            if slot.lost:  # fenced since it was taken over, while a fence was no surprise: nobody else will notice
+                app.guard.die(LaneFailed(f"partition {slot.partition} was fenced during the rebalance"))
         log.info("ready", partitions=sorted(app.lane.slots))
 
     async def _own(self, store: Any, partitions: set[int], ends: dict[int, int]) -> None:

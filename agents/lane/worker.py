@@ -191,7 +191,7 @@ async def _watch(app: LaneApp) -> None:
     """End the process when Faust has crashed (it would hang about) or when something is stuck."""
     config = app.lane_config
     recovery, fetching = Patience(config.recovery_patience_s), Watchdog(config.progress_patience_s)
-    committing = Watchdog(config.progress_patience_s)
+    committing: dict[int, Watchdog] = {}
     while True:
         await asyncio.sleep(WATCH_S)
         for service in (app, app.consumer):
@@ -201,19 +201,22 @@ async def _watch(app: LaneApp) -> None:
                 app.guard.die(failure)
         if recovery.exhausted(not app.lane_ready):
             app.guard.die(LaneFailed(f"rebalance or recovery did not end in {config.recovery_patience_s:g} s"))
-        lag = _measure_lag(app) if app.lane_ready else 0
-        if committing.stuck(lag, app.lane.progress):
-            app.guard.die(LaneFailed(f"{lag} records behind and no commit for {config.progress_patience_s:g} s"))
+        lags = _measure_lags(app) if app.lane_ready else {}
+        committing = {p: committing.get(p) or Watchdog(config.progress_patience_s) for p in lags}
+        for partition, lag in lags.items():
+            if committing[partition].stuck(lag, app.lane.slots[partition].transactions):
+                where = f"partition {partition} is {lag} records behind"
+                app.guard.die(LaneFailed(f"{where} and did not commit for {config.progress_patience_s:g} s"))
         if fetching.stuck(1 if app.lane_ready else 0, app.consumer.fetches):
             app.guard.die(LaneFailed(f"no fetch ended for {config.progress_patience_s:g} s"))
 
 
-def _measure_lag(app: LaneApp) -> int:
-    """Offsets that can be read and are not folded, in the partitions that are meant to move; told to the metrics."""
-    behind = 0
+def _measure_lags(app: LaneApp) -> dict[int, int]:
+    """Offsets that can be read and are not folded, by partition that is meant to move; told to the metrics."""
+    lags = {}
     for partition, slot in app.lane.slots.items():
         lag = app.consumer.behind(partition, slot.next_offset)
         app.metrics.lag(partition, lag)
         if slot.paused is None:
-            behind += lag
-    return behind
+            lags[partition] = lag
+    return lags

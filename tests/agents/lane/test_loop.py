@@ -145,6 +145,35 @@ async def test_a_transaction_that_is_not_answered_is_told_by_readiness(bench: Be
     assert lane.reasons() == []
 
 
+async def test_a_partition_that_was_fenced_in_a_rebalance_is_told_by_readiness(bench: Bench) -> None:
+    """Whoever was fenced while that was no surprise does not look ready: nothing moves there any more."""
+    bench.worker.changing_hands = True
+    bench.send(1)
+    await bench.worker.step()
+    await bench.stop.reached.wait()
+    await bench.log.writer("count-0").start()
+    bench.stop.released.set()
+    await bench.worker.settle()
+    assert bench.worker.lane.reasons() == ["partition 0: fenced by another worker"]
+
+
+async def test_after_a_large_batch_the_next_one_may_fill(bench: Bench) -> None:
+    """Behind the log, a batch waits until it is full: what comes in single records meanwhile is one transaction."""
+    lane = Lane(LaneMetrics("count"), max_batch=MAX_BATCH, fail=pytest.fail, gather_s=60.0)
+    lane.slots = bench.worker.lane.slots
+    bench.stop.released.set()
+    bench.send(4 + MAX_BATCH)
+    records, _ = bench.log.fetch("inbox", 0, 0)
+    await lane.feed(0, records[:4], 0, 4)
+    for record in records[4:]:
+        while lane.slots[0].transactions < 1:
+            await asyncio.sleep(0)
+        await lane.feed(0, [record], record.offset, record.offset + 1)
+    assert bench.folds[0].sealed == [4, 4 + MAX_BATCH]
+    await lane.discard(0).close()
+    await lane.drain()
+
+
 async def test_an_idle_lane_writes_nothing(bench: Bench) -> None:
     """No records, no transaction."""
     await bench.worker.run_until_idle()
