@@ -165,9 +165,10 @@ async def test_after_a_large_batch_the_next_one_may_fill(bench: Bench) -> None:
     bench.send(4 + MAX_BATCH)
     records, _ = bench.log.fetch("inbox", 0, 0)
     await lane.feed(0, records[:4], 0, 4)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert lane.slots[0].transactions == 1
     for record in records[4:]:
-        while lane.slots[0].transactions < 1:
-            await asyncio.sleep(0)
         await lane.feed(0, [record], record.offset, record.offset + 1)
     assert bench.folds[0].sealed == [4, 4 + MAX_BATCH]
     await lane.discard(0).close()
