@@ -34,7 +34,7 @@ log = structlog.get_logger("agents.lane")
 BEAT_S = 0.2
 WATCH_S = 0.5
 LEAVE_PATIENCE_S = 5.0
-LEAVE_LIMIT_S = 12.0
+LEAVE_LIMIT_S = 8.0  # below the 10 s after which Docker kills
 CANNOT_LEAVE = (
     f"Kafka did not let this worker leave within {LEAVE_LIMIT_S:g} s; "
     "what is not committed is folded again by the next owner"
