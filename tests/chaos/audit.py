@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
 import multiprocessing
 from collections import Counter, defaultdict
@@ -85,21 +87,27 @@ async def until_key(bootstrap: str, topic: str, partition: int, key: bytes) -> N
             pass
 
 
-async def audit(bootstrap: str, prefix: str, partitions: int, files: dict[str, str]) -> Verdict:
-    """Read everything and compare, two partitions at a time."""
-    jobs = []
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        for partition in range(partitions):
-            inbox = await read(bootstrap, physical("lead.events", prefix), partition)
-            said = {name: await read(bootstrap, physical(name, prefix), partition) for name in OUTPUTS}
-            jobs.append(pool.submit(judge, files, inbox, said))
-        total = Verdict()
-        for job in jobs:
-            total.add(job.result())
-    for partition in range(partitions):
-        rejected = await read(bootstrap, physical("engagement.rejected", prefix), partition)
-        total.without_cause += [f"rejected: {decode(record.value or b'')}" for record in rejected]
+def audit(bootstrap: str, prefix: str, partitions: int, files: dict[str, str]) -> Verdict:
+    """Read everything and compare, two partitions at a time, each in a process of its own."""
+    total = Verdict()
+    # Without the collector: millions of objects that live to the end cost it a quarter of the time.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=gc.disable) as pool:
+        for verdict in pool.map(_audit, *zip(*((bootstrap, prefix, n, files) for n in range(partitions)), strict=True)):
+            total.add(verdict)
     return total
+
+
+def _audit(bootstrap: str, prefix: str, partition: int, files: dict[str, str]) -> Verdict:
+    return asyncio.run(_audit_partition(bootstrap, prefix, partition, files))
+
+
+async def _audit_partition(bootstrap: str, prefix: str, partition: int, files: dict[str, str]) -> Verdict:
+    inbox = await read(bootstrap, physical("lead.events", prefix), partition)
+    said = {name: await read(bootstrap, physical(name, prefix), partition) for name in OUTPUTS}
+    rejected = await read(bootstrap, physical("engagement.rejected", prefix), partition)
+    verdict = judge(files, inbox, said)
+    verdict.without_cause += [f"rejected: {decode(record.value or b'')}" for record in rejected]
+    return verdict
 
 
 def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]]) -> Verdict:

@@ -6,11 +6,10 @@ payload and `engagement` as a record of the inbox.
 
 from __future__ import annotations
 
-import heapq
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +33,7 @@ FORMS = ("roi-calculator", "sample-request", "contact-us", "support")
 QUESTIONS = ("sensors", "price", "audit")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Act:
     """One thing that one visitor did; times in milliseconds since the epoch."""
 
@@ -213,8 +212,7 @@ def _delivered(visitor: _Visitor, act: Act, end_ms: int) -> Iterator[Act]:
 
 
 def _arriving(act: Act, arrives_ms: int) -> Act:
-    values = {name: getattr(act, name) for name in act.__dataclass_fields__}
-    return Act(**{**values, "arrives_ms": arrives_ms})
+    return replace(act, arrives_ms=arrives_ms)
 
 
 def story(seed: int, visitors: int, start_ms: int, days: float, acts_each: int = 40) -> Iterator[Act]:
@@ -224,9 +222,8 @@ def story(seed: int, visitors: int, start_ms: int, days: float, acts_each: int =
     """
     end_ms = start_ms + int(days * DAY_MS)
     every = [act for number in range(visitors) for act in _visits(_Visitor(seed, number), start_ms, end_ms, acts_each)]
-    heapq.heapify(every)
-    while every:
-        yield heapq.heappop(every)
+    every.sort(key=lambda act: (act.arrives_ms, act.visitor, act.number))
+    yield from every
 
 
 def key(act: Act) -> bytes:
