@@ -121,3 +121,28 @@ def test_long_stories_in_order_equal_the_oracle() -> None:
         lead.accept(model, story[n].event(), 0)
         assert not lead.late
         assert abs(box.score(lead.as_of_s) - lead.millipoints(model, lead.as_of_s)) <= 1, n
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_beyond_the_line_late_events_count_as_the_oracle_says(seed: int) -> None:
+    """Over a hundred days, with events up to months late: limits `ever` and `asset` hold, others do not, no visits."""
+    chance = random.Random(f"late {seed}")
+    kinds = ["page_view"] * 4 + [
+        "download",
+        "newsletter",
+        "search",
+        "webinar_attend",
+        "demo_request",
+        "referral",
+        "cart",
+    ]
+    story = []
+    for n in range(chance.randint(5, 50)):
+        kind, at_s = chance.choice(kinds), chance.randrange(chance.choice([10, 60, 100])) * DAY_S
+        asset = chance.choice(["/pricing", "/", "/docs"]) if kind == "page_view" else str(chance.randrange(4))
+        story.append(Did(MONDAY + at_s + chance.choice([0, 60, 1800]), kind, asset, name=str(n)))
+    story.sort(key=lambda did: did.at_s + chance.choice([0, 0, 0, 80 * DAY_S]))
+    box, lead = Box().feed(records(story)), naive_lead(SHIPPED, story)
+    assert abs(box.score(lead.as_of_s) - lead.millipoints(naive(SHIPPED), lead.as_of_s)) <= 1
+    (state,) = (it for it in box.last_states().values() if it)
+    assert state.events == len(story)
