@@ -19,7 +19,8 @@ def configure(level: str) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     if sys.stderr.isatty():
-        processors.append(structlog.dev.ConsoleRenderer())
+        # Its own tracebacks show the values of variables: people's addresses have no place in a log.
+        processors.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
