@@ -52,7 +52,7 @@ class Settings:
     replication: int
     prefix: str
     registry: str
-    """A schema registry's URL, or "" for the lock file's ids."""
+    """A schema registry's URL, or "" for the lock file's ids; nothing reads it yet."""
     secrets: Path | None
     """None: the file that `handraise.keyfile` makes on first use."""
     log: str
@@ -122,7 +122,13 @@ VARIABLES = (
     ),
     Variable("HANDRAISE_REPLICATION", "replication", "1", "one broker; in production 3", _between(1, 15)),
     Variable("HANDRAISE_PREFIX", "prefix", "", "one deployment on a cluster needs none", _topic_prefix),
-    Variable("HANDRAISE_REGISTRY", "registry", "", "ids from the lock file", _or_nothing(_url("http", "https"), "")),
+    Variable(
+        "HANDRAISE_REGISTRY",
+        "registry",
+        "",
+        "ids from the lock file; no registry is read yet",
+        _or_nothing(_url("http", "https"), ""),
+    ),
     Variable("HANDRAISE_SECRETS", "secrets", "", "a file made on first use", _or_nothing(Path, None)),
     Variable("HANDRAISE_LOG", "log", "info", "what an operator wants to read", _level),
 )
