@@ -63,8 +63,9 @@ ready-to-test: setup
 	@$(PIP) --require-hashes -r deploy/requirements.lock
 	@touch $@
 
+# Built with the locked setuptools of the environment; an isolated build would fetch whichever is newest.
 .venv/.package: pyproject.toml .venv/.runtime
-	@$(PIP) --no-deps -e .
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.dependencies: requirements.lock .venv/.package

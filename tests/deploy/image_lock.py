@@ -1,4 +1,4 @@
-"""The image's lock file: those pins of requirements.lock that the product needs to run, tests' tools left out.
+"""The image's lock file: those pins of requirements.lock that the product needs to be built and run, tests' tools left out.
 
 ``python -m tests.deploy.image_lock`` writes it anew after requirements.lock has changed.
 """
@@ -29,9 +29,10 @@ def pins() -> dict[str, str]:
 
 
 def needed() -> set[str]:
-    """Return the project's run-time dependencies and all of theirs, by the metadata of what is installed here."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    open_ends = [Requirement(line) for line in project["dependencies"]]
+    """Return what the project is built with and runs with, and all that this needs, by what is installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lines = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    open_ends = [Requirement(line) for line in lines]
     seen: set[tuple[str, frozenset[str]]] = set()
     while open_ends:
         requirement = open_ends.pop()
