@@ -1,4 +1,4 @@
-"""The image's lock file: those pins of requirements.lock that the product needs to be built and run, tests' tools left out.
+"""The image's lock file: those pins of requirements.lock that the product is built and run with, tests' tools left out.
 
 ``python -m tests.deploy.image_lock`` writes it anew after requirements.lock has changed.
 """
