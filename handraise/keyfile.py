@@ -40,6 +40,18 @@ def id_key(settings: Settings, say: Callable[[str], None]) -> bytes:
     return _read(path)
 
 
+def known_id_key(settings: Settings) -> bytes:
+    """The key that a gateway has made or was given.  Raises Failure if there is none: a new one would find nobody."""
+    path = path_of(settings)
+    if not path.exists():
+        raise Failure(
+            "there is no id key here, so nobody's lead id can be told",
+            str(path),
+            "ask where the gateway runs, set HANDRAISE_SECRETS to its secrets file, or give the lead id itself",
+        )
+    return _read(path)
+
+
 def _make(path: Path) -> None:
     """Write a new key; if somebody else makes the file at the same moment theirs stands."""
     text = _TEXT.format(key=base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode())

@@ -14,7 +14,7 @@ from agents.lane.kafka_log import KafkaLog
 from agents.lane.log import CommittedRecord
 from agents.leads import CHANGELOG
 from gateway.contact import normal_email
-from handraise import keyfile, output
+from handraise import keyfile
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.settings import Settings
 from handraise.topics import CREATE, admin, find, unreachable
@@ -66,7 +66,7 @@ def parse(text: str, settings: Settings) -> Asked:
         if normal is None:
             raise Failure(f'"{value}" is no e-mail address', "ID", "give it as name@company.example")
         value = normal
-    return Asked(lead_id(_KINDS[name], value, keyfile.id_key(settings, output.note)), name, value)
+    return Asked(lead_id(_KINDS[name], value, keyfile.known_id_key(settings)), name, value)
 
 
 async def look_up(settings: Settings, asked: Asked) -> Found:

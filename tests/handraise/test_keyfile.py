@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from handraise import keyfile
+from handraise import keyfile, lookup
 from handraise.failure import Failure
 from handraise.settings import read
+from streams.identity import lead_id
 
 
 def test_the_key_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +40,15 @@ def test_a_file_that_was_named_is_never_made(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="cannot be read"):
         keyfile.id_key(read({"HANDRAISE_SECRETS": str(path)}), print)
     assert not path.exists()
+
+
+def test_a_question_makes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a lead where no gateway has run is told so; a key made for the question would find nobody."""
+    monkeypatch.setattr(keyfile, "DEFAULT", tmp_path / "new" / "secrets.toml")
+    with pytest.raises(Failure, match="no id key here") as caught:
+        lookup.parse("user:ana", read({}))
+    assert "HANDRAISE_SECRETS" in caught.value.remedy
+    assert not keyfile.DEFAULT.parent.exists()
+    key = keyfile.id_key(read({}), print)
+    assert keyfile.known_id_key(read({})) == key
+    assert lookup.parse("user:ana", read({})).id == lead_id("u", "ana", key)
