@@ -61,6 +61,15 @@ def test_no_event_cools() -> None:
     assert heat(box) == [(2, "hot"), (20, "cold")]
 
 
+def test_only_a_later_tick_cools() -> None:
+    """A tick of the event's own second, or behind it, does not cool; that of the next second does."""
+    jobs = [Did(MONDAY, "page_view", "/jobs"), Did(MONDAY, "email_bounce", properties=(("bounce_type", "hard"),))]
+    box = Box().feed(records([HAND, PAPER, *jobs, Time(MONDAY - 60), Time(MONDAY)]))
+    assert heat(box) == [(2, "hot")]
+    box.feed(records([Time(MONDAY + 1)], 20))
+    assert heat(box) == [(2, "hot"), (20, "cold")]
+
+
 def test_between_45_and_60_heat_stays_as_it_is() -> None:
     """A cooled lead has to reach 60 again; 45 to 60 neither heats nor cools."""
     box = Box().feed(records([HAND, PAPER]))
