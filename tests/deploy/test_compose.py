@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploy import broker, jars
+from handraise import keyfile
 from handraise.cli import cli
 from handraise.serve import ROLES
 from handraise.settings import VARIABLES
@@ -133,6 +134,16 @@ def test_the_image_is_built_from_what_exists_and_runs_as_nobody_special() -> Non
         assert (ROOT / name).exists(), name
         assert name.split("/")[0] in let_through, name
     assert re.findall(r"^USER (\d+)$", recipe, re.M) == ["10001"]
+
+
+def test_the_gateway_may_write_its_secrets_where_they_outlive_it() -> None:
+    """The id key is made in a named volume, over a folder that the image has made for its user: Docker takes both on."""
+    recipe = (ROOT / "deploy" / "Dockerfile").read_text()
+    volume, _, folder = services()["gateway"]["volumes"][0].partition(":")
+    assert volume in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"]
+    assert Path(folder) == Path("/app") / keyfile.DEFAULT.relative_to(ROOT).parent
+    assert "WORKDIR /app\n" in recipe
+    assert "install --directory --owner=10001 --mode=700 .handraise\nUSER 10001" in recipe
 
 
 def test_the_images_packages_are_the_locked_ones() -> None:
