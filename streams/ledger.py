@@ -85,7 +85,7 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     if at < lead.line:
         return _add_late(lead, at, matched, asset) or fell
     if len(lead.times) >= 4 * MAX_EVENTS:
-        return fell
+        return _clear(lead, at, matched) or fell
     if lead.times and at < _time(lead, -1):
         _insert(lead, at, event_id, is_page, matched, asset)
         rebuild(lead, rules)
@@ -100,10 +100,7 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
         counts = recorded.count(rule.counted) < rule.least_limit or _has_room(lead, rule, at, asset)
         marks += rule.counted if counts else rule.cut
         if rule.clears:
-            lead.cleared[rule.group] = at
-            _drop_group(lead.sums, rule.group)
-            _drop_group(lead.base, rule.group)
-            fell = True
+            fell = _clear(lead, at, (rule,))
         elif counts and rule.millipoints and lead.cleared.get(rule.group, -1) < at:
             channel = rule.channel
             points = forward(rule.millipoints, at, rule.half_life_s, lead.line)
@@ -116,6 +113,16 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     lead.ids += event_id
     lead.marks += marks + END
     return fell
+
+
+def _clear(lead: Lead, at: int, matched: Iterable[Rule]) -> bool:
+    """Clear the groups of those of the rules that clear, at a time not before the newest event; True if any does."""
+    groups = [rule.group for rule in matched if rule.clears]
+    for group in groups:
+        lead.cleared[group] = max(at, lead.cleared.get(group, 0))
+        _drop_group(lead.sums, group)
+        _drop_group(lead.base, group)
+    return bool(groups)
 
 
 def _make_room(lead: Lead, at: int, rules: Rules) -> None:
@@ -172,7 +179,10 @@ def _period(at: int, days: int) -> int:
 
 
 def _add_late(lead: Lead, at: int, matched: Iterable[Rule], asset: str) -> bool:
-    """An event older than the ledger: its points go into the base; of the limits only the once-only ones are known."""
+    """An event older than the ledger: only once-only matches give points, for no other limit is known so far back.
+
+    (Nor is a repeat: without this an old event that is sent again and again would make anybody hot.)
+    """
     lead.late += 1
     fell = False
     for rule in matched:
@@ -185,7 +195,7 @@ def _add_late(lead: Lead, at: int, matched: Iterable[Rule], asset: str) -> bool:
             for channel in _drop_group(lead.base, rule.group):
                 lead.sums[channel[0]] -= channel[1]
             fell = True
-        elif rule.millipoints and lead.cleared.get(rule.group, -1) < at:
+        elif rule.once and rule.millipoints and lead.cleared.get(rule.group, -1) < at:
             points = forward(rule.millipoints, at, rule.half_life_s, lead.line)
             lead.base[rule.channel] = lead.base.get(rule.channel, 0) + points
             lead.sums[rule.channel] = lead.sums.get(rule.channel, 0) + points

@@ -163,6 +163,12 @@ def rooms(entry: Entry) -> list[tuple[object, int]]:
     return [((entry.rule["code"], it["per"], period(it, entry.event)), it["count"]) for it in limits]
 
 
+def counts_late(entry: Entry, taken: dict[object, int]) -> bool:
+    """A late match counts only under a limit that lasts for ever; one that clears gives no points, and counts."""
+    found = rooms(entry)
+    return ("clears" in entry.rule or bool(found)) and all(taken[room] < count for room, count in found)
+
+
 def used(rows: list[Entry]) -> dict[object, int]:
     """How much of each room is used by the matches that count."""
     found: dict[object, int] = defaultdict(int)
@@ -257,7 +263,7 @@ class Lead:
         if is_late:
             taken = used(self.ledger(model))
             self.late.append(event)
-            self.late_rows += [replace(it, counts=all(taken[room] < n for room, n in rooms(it))) for it in found]
+            self.late_rows += [replace(it, counts=counts_late(it, taken)) for it in found]
         else:
             self.events.append(event)
             self.alone += found

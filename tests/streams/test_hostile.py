@@ -8,6 +8,8 @@ from schemas.codec import decode, encode
 from schemas.records import Engagement, Rejected, Tick
 from streams.lead_fold import MOST_BYTES, MOST_DEPTH, LeadFold
 from streams.ledger import MAX_EVENTS
+from streams.state import Moved
+from streams.state import encode as encode_state
 from tests.oracle.naive import DAY_S
 from tests.oracle.replay import Record
 from tests.streams.harness import MONDAY, SHIPPED, Box, Did, Time, key_of, records, value_of
@@ -85,3 +87,33 @@ def test_a_record_that_stays_unread_has_caused_nothing() -> None:
     fold.seal()
     assert fold.apply(junk[consumed:]) == 0
     assert fold.seal().outputs == []
+
+
+def test_an_old_event_sent_again_and_again_makes_nobody_hot() -> None:
+    """What is too old for repeats and limits to be known gives no points under rules that count more than once."""
+    now = Did(MONDAY, "page_view", "/", name="now")
+    old = [Did(MONDAY - 50 * DAY_S, "page_view", "/pricing", name="old") for _ in range(60)]
+    assert Box(SHIPPED).feed(records([now, *old])).score(MONDAY) == 1_000
+    once = [Did(MONDAY - 50 * DAY_S, "download", "guide", name=f"old{n}") for n in range(60)]
+    assert 1_000 < Box(SHIPPED).feed(records([now, *once])).score(MONDAY) < 6_000
+
+
+def test_an_unsubscribe_is_heard_in_a_flood() -> None:
+    """A ledger that is full still clears."""
+    clicks = [Did(MONDAY, "email_click", name="click"), Did(MONDAY, "newsletter", name="news")]
+    flood = [Did(MONDAY + n, "custom:ping", name=f"p{n}") for n in range(2 * MAX_EVENTS)]
+    at_s = MONDAY + 2 * MAX_EVENTS
+    assert Box(SHIPPED).feed(records([*clicks, *flood])).score(at_s) > 7_000
+    assert Box(SHIPPED).feed(records([*clicks, *flood, Did(at_s, "unsubscribe")])).score(at_s) == 0
+
+
+def test_a_lead_that_moved_has_its_events_forwarded_unchanged() -> None:
+    """Under a forwarding address nothing is folded: the record goes to the new key, in that key's partition."""
+    did, to = Did(MONDAY, "download", "guide"), key_of("u:ben")
+    fold = LeadFold(0, {key_of(did.lead): encode_state(Moved(to.decode()))}, Box(SHIPPED).rules, 1)
+    fold.apply([Record(1, MONDAY * 1000, key_of(did.lead), value_of(did))])
+    sealed = fold.seal()
+    assert sealed.changes == {}
+    assert [(each.topic, each.partition, each.key, each.value) for each in sealed.outputs] == [
+        ("lead.events", 0, to, value_of(did))
+    ]
