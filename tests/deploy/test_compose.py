@@ -137,7 +137,7 @@ def test_the_image_is_built_from_what_exists_and_runs_as_nobody_special() -> Non
 
 
 def test_the_gateway_may_write_its_secrets_where_they_outlive_it() -> None:
-    """The id key is made in a named volume, over a folder that the image has made for its user: Docker takes both on."""
+    """The id key is made in a named volume, over a folder that the image makes for its user, who so may write it."""
     recipe = (ROOT / "deploy" / "Dockerfile").read_text()
     volume, _, folder = services()["gateway"]["volumes"][0].partition(":")
     assert volume in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"]
