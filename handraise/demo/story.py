@@ -161,7 +161,7 @@ class Story:
         elif_is_back = f"{ELIF.name} of {ELIF.company} is back on the site"
         click = track("Email Link Clicked", email_id="monthly-letter", email_subject="The monthly letter")
         clicks = [Scene(14.0 + 0.8 * n / 14, DUNMORE, click) for n in range(13)]
-        scanned = f"{DUNMORE.company}: 14 clicks in 0.8 s are a mail scanner's; filtered, no points"
+        scanned = f"{DUNMORE.company}: 14 clicks in 0.8 s by what says it is a mail scanner; filtered, no points"
         return [
             Scene(6.0, ELIF, page("/"), elif_is_back),
             Scene(7.5, ELIF, paper("cold-chain-audit")),
