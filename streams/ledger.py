@@ -85,7 +85,10 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     if at < lead.line:
         return _add_late(lead, at, matched, asset) or fell
     if len(lead.times) >= 4 * MAX_EVENTS:
-        return _clear(lead, at, matched) or fell
+        if _clear(lead, at, matched):
+            rebuild(lead, rules)  # what came after the clearing, by its time, stays
+            return True
+        return fell
     if lead.times and at < _time(lead, -1):
         _insert(lead, at, event_id, is_page, matched, asset)
         rebuild(lead, rules)
@@ -116,7 +119,7 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
 
 
 def _clear(lead: Lead, at: int, matched: Iterable[Rule]) -> bool:
-    """Clear the groups of those of the rules that clear, at a time not before the newest event; True if any does."""
+    """Clear the groups of those of the rules that clear; True if any does."""
     groups = [rule.group for rule in matched if rule.clears]
     for group in groups:
         lead.cleared[group] = max(at, lead.cleared.get(group, 0))

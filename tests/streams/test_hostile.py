@@ -117,3 +117,10 @@ def test_a_lead_that_moved_has_its_events_forwarded_unchanged() -> None:
     assert [(each.topic, each.partition, each.key, each.value) for each in sealed.outputs] == [
         ("lead.events", 0, to, value_of(did))
     ]
+
+
+def test_a_late_unsubscribe_in_a_flood_spares_what_came_after_it() -> None:
+    """In a full ledger too, clearing is by time, not by arrival."""
+    flood = [Did(MONDAY + n, "custom:ping", name=f"p{n}") for n in range(MAX_EVENTS - 1)]
+    story = [*flood, Did(MONDAY + 9_000, "email_click", name="click"), Did(MONDAY + 8_000, "unsubscribe")]
+    assert Box(SHIPPED).feed(records(story)).score(MONDAY + 9_000) == 5_000
