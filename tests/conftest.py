@@ -9,6 +9,8 @@ import pytest
 
 from deploy.local import Kafka, start_kafka, start_redis
 
+pytest.register_assert_rewrite("tests.streams.harness", "tests.oracle.compare")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""

@@ -1,9 +1,6 @@
 """One deterministic profile for the property tests: the same examples on every machine."""
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
-
-pytest.register_assert_rewrite("tests.streams.harness", "tests.oracle.compare")
 
 settings.register_profile(
     "laws",
