@@ -39,8 +39,6 @@ MOST_DUE = 500
 """Due items that one record fires."""
 _SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
-MOST_OPEN = 4_096
-"""Leads of a partition that stay decoded from one batch to the next."""
 MOST_KEY_BYTES = 1_024
 MOST_DEPTH = 200
 """Properties that are nested deeper are not looked into: no decoder's own limit may decide."""
@@ -103,13 +101,11 @@ class LeadFold:
             else:
                 changes[key] = None
                 states.pop(key, None)
-                del opened[key]
                 publisher.gone(key, self._now, offset)
         if self._now != self._sealed_now:
             changes[CLOCK] = states[CLOCK] = self._now.to_bytes(8, "big")
             self._sealed_now = self._now
-        if len(opened) > MOST_OPEN:
-            opened.clear()
+        opened.clear()
         self._touched.clear()
         return Sealed(changes, publisher.take())
 
@@ -186,8 +182,9 @@ class LeadFold:
         fell = add(lead, at, event_id, kind == "page_view", matched, asset, rules)
         for rule in matched:
             if rule.keeps_title:
-                lead.titles[rule.code] = (title or asset)[:MOST_TITLE]
-        if email is not None:
+                _keep_titles(lead, matched, (title or asset)[:MOST_TITLE])
+                break
+        if email is not None and email != lead.email:
             _learn_email(lead, email, at)
         self._touched[key] = record.offset
         self._judge(key, lead, kind, event_id, as_of, fell)
@@ -196,12 +193,15 @@ class LeadFold:
     def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int, fell: bool) -> None:
         """Stage and heat after an accepted event, and when a tick is to look next."""
         rules = self._rules
-        if lead.stage == VISITOR and (_has_email(lead) or key[:1] != b"a" or kind in rules.inquiry_kinds):
+        if lead.stage == VISITOR and (lead.email is not None or key[:1] != b"a" or kind in rules.inquiry_kinds):
             self._inquire(key, lead, kind, event_id, as_of)
         # The ceiling saves most leads the price of a score: below every mark nothing can happen.
         if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
             score, lead.ceiling = behaviour_and_ceiling(lead, rules, as_of)
-            if lead.stage == INQUIRY and next_stage(INQUIRY, True, score >= rules.mql_at and _has_email(lead)) == MQL:
+            if (
+                lead.stage == INQUIRY
+                and next_stage(INQUIRY, True, score >= rules.mql_at and lead.email is not None) == MQL
+            ):
                 lead.stage, lead.stage_since = MQL, as_of
                 cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
                 self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, event_id.hex())
@@ -209,8 +209,9 @@ class LeadFold:
                 lead.hot_since, fell = as_of, True
                 publisher = self._publisher
                 publisher.heat(key, lead, as_of, score, event_id.hex())
-                if not lead.alerted_at or as_of - lead.alerted_at >= rules.cooldown_s:
-                    lead.alerted_at = as_of
+                alerted_at = lead.opened().alerted_at
+                if not alerted_at or as_of - alerted_at >= rules.cooldown_s:
+                    lead.keep(alerted_at=as_of)
                     publisher.hot_lead(key, lead, score, event_id.hex())
         if lead.hot_since:
             if fell or not lead.wake:
@@ -220,7 +221,7 @@ class LeadFold:
 
     def _inquire(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int) -> None:
         """A visitor that can be answered, or has asked for something, becomes an inquiry."""
-        can_be_answered = key[:1] != b"a" or _has_email(lead)
+        can_be_answered = key[:1] != b"a" or lead.email is not None
         if next_stage(VISITOR, can_be_answered or kind in self._rules.inquiry_kinds, False) == INQUIRY:
             lead.stage, lead.stage_since = INQUIRY, as_of
             cause = "it can be answered" if can_be_answered else f"it asked for something: {kind}"
@@ -350,9 +351,14 @@ def _first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[K
 
 
 def _learn_email(lead: Lead, email: str, at: int) -> None:
-    if len(lead.known) < MOST_KNOWN and all(known.value != email or known.kind != "email" for known in lead.known):
-        lead.known.append(Known("email", email, at))
+    known = lead.known
+    if len(known) < MOST_KNOWN and all(each.value != email or each.kind != "email" for each in known):
+        lead.keep(known=[*known, Known("email", email, at)])
+    lead.email = email
 
 
-def _has_email(lead: Lead) -> bool:
-    return bool(lead.known) and lead.known[-1].kind == "email"  # addresses come after what the key was made of
+def _keep_titles(lead: Lead, matched: tuple[Rule, ...], title: str) -> None:
+    titles = lead.titles
+    new = {rule.code: title for rule in matched if rule.keeps_title and titles.get(rule.code) != title}
+    if new:
+        lead.keep(titles=titles | new)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from streams.decay import forward, rebase
 from streams.rules import DAY_S, Rule, Rules, group_of, half_life_of, has_key
-from streams.state import END, PAGE, Known, Lead, Visits
+from streams.state import END, PAGE, Known, Lead, Rest, Visits, encode
 
 HORIZON_S = 35 * DAY_S
 """How far behind the newest event the ledger is exact."""
@@ -53,7 +53,11 @@ def line_for(last_seen: int) -> int:
 
 def new_lead(at: int, as_of: int, known: list[Known], rules: Rules) -> Lead:
     """A lead about to receive its first event."""
-    return Lead(rules.number, line_for(at), at, at, as_of, stage_since=as_of, known=known)
+    emails = [each.value for each in known if each.kind == "email"]
+    rest = encode(Rest(known=known))
+    return Lead(
+        rules.number, line_for(at), at, at, as_of, stage_since=as_of, email=emails[-1] if emails else None, rest=rest
+    )
 
 
 def holds(column: bytes, item: bytes) -> bool:
@@ -160,7 +164,7 @@ def _has_room(lead: Lead, rule: Rule, at: int, asset: str) -> bool:
     """True if no limit cuts a match that is the latest of its rule; remembers a once-only match."""
     if rule.once:
         key = once_key(rule, asset)
-        room = not holds(lead.onces, key) and not holds(lead.old_onces, key)
+        room = not holds(lead.onces, key) and not holds(lead.opened().old_onces, key)
         lead.onces += key
         if not room:
             return False
@@ -186,14 +190,14 @@ def _add_late(lead: Lead, at: int, matched: Iterable[Rule], asset: str) -> bool:
 
     (Nor is a repeat: without this an old event that is sent again and again would make anybody hot.)
     """
-    lead.late += 1
-    fell = False
+    rest = lead.opened()
+    old_onces, fell = rest.old_onces, False
     for rule in matched:
         if rule.once:
             key = once_key(rule, asset)
-            if holds(lead.onces, key) or holds(lead.old_onces, key):
+            if holds(lead.onces, key) or holds(old_onces, key):
                 continue
-            lead.old_onces = (lead.old_onces + key)[-8 * MAX_OLD_ONCES :]
+            old_onces = (old_onces + key)[-8 * MAX_OLD_ONCES :]
         if rule.clears:
             for channel in _drop_group(lead.base, rule.group):
                 lead.sums[channel[0]] -= channel[1]
@@ -204,6 +208,7 @@ def _add_late(lead: Lead, at: int, matched: Iterable[Rule], asset: str) -> bool:
             lead.sums[rule.channel] = lead.sums.get(rule.channel, 0) + points
             lead.ceiling = NO_CEILING
             fell = fell or rule.millipoints < 0
+    lead.keep(late=rest.late + 1, old_onces=old_onces)
     return fell
 
 
@@ -229,7 +234,8 @@ def _insert(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterab
 
 def rows(lead: Lead, rules: Rules) -> Iterator[list[Row]]:
     """The ledger's rows, a list for each recorded event, oldest first: all derived anew from what was recorded."""
-    visits, once_at = lead.visits_before, 0
+    rest, once_at = lead.opened(), 0
+    visits, old_onces = rest.visits_before, rest.old_onces
     once_seen: set[bytes] = set()
     used: dict[tuple[int, int, int], int] = {}
     for index, part in enumerate(lead.marks.split(END)[:-1]):
@@ -251,7 +257,7 @@ def rows(lead: Lead, rules: Rules) -> Iterator[list[Row]]:
         for rule, key in matched:
             if rule.once and not key:  # recorded under rules by which it was not once-only
                 key = once_key(rule, "")
-            counts = not (rule.once and (key in once_seen or holds(lead.old_onces, key)))
+            counts = not (rule.once and (key in once_seen or holds(old_onces, key)))
             if rule.once:
                 once_seen.add(key)
             places = [(rule.code, days, _period(at, days)) for _, days in rule.period_limits]
@@ -272,7 +278,7 @@ def rebuild(lead: Lead, rules: Rules) -> None:
     lead.cleared = {group: at for group, at in lead.cleared.items() if at >= lead.line}
     for group in lead.cleared:
         _drop_group(lead.base, group)
-    sums, visits, marks, onces = dict(lead.base), lead.visits_before, "", b""
+    sums, visits, marks, onces = dict(lead.base), lead.opened().visits_before, "", b""
     for index, (event, part) in enumerate(zip(ledger, lead.marks.split(END), strict=False)):
         is_page = part.startswith(PAGE)
         marks += PAGE if is_page else ""
@@ -305,7 +311,8 @@ def move_line(lead: Lead, line: int, rules: Rules) -> None:
         lead.line = line
         return
     base = _rebased(lead.base, lead.line, line)
-    folded, visits, old_onces = 0, lead.visits_before, lead.old_onces
+    rest, folded = lead.opened(), 0
+    visits, old_onces = rest.visits_before, rest.old_onces
     parts = lead.marks.split(END)
     for index, event in enumerate(rows(lead, rules)):
         at = _time(lead, index)
@@ -320,7 +327,8 @@ def move_line(lead: Lead, line: int, rules: Rules) -> None:
                 rule = row.rule
                 base[rule.channel] = base.get(rule.channel, 0) + forward(rule.millipoints, at, rule.half_life_s, line)
     keys = 8 * sum(has_key(mark) for part in parts[:folded] for mark in part)
-    lead.line, lead.base, lead.visits_before, lead.old_onces = line, base, visits, old_onces[-8 * MAX_OLD_ONCES :]
+    lead.line, lead.base = line, base
+    lead.keep(visits_before=visits, old_onces=old_onces[-8 * MAX_OLD_ONCES :])
     lead.times, lead.ids, lead.onces = lead.times[4 * folded :], lead.ids[8 * folded :], lead.onces[keys:]
     lead.marks = END.join(parts[folded:])
     rebuild(lead, rules)

@@ -2,9 +2,15 @@
 
 States are MessagePack arrays (a tag first), small because millions of them are kept in memory.  All times are whole
 seconds since the epoch; 0 means never.
+
+A lead is decoded, changed a little and encoded again all the time, and what that costs is its number of objects.  So
+what few events ask for, `Rest`, lies in it as bytes, which are opened when somebody asks.  Nothing here can be part of
+a cycle, hence `gc=False`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -14,7 +20,7 @@ PAGE = "\x01"
 """Marks an event as a page view, whatever rules it matches."""
 
 
-class Known(msgspec.Struct, array_like=True, frozen=True):
+class Known(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An identifier of the lead and since when it is known."""
 
     kind: str
@@ -22,7 +28,7 @@ class Known(msgspec.Struct, array_like=True, frozen=True):
     since: int
 
 
-class Visits(msgspec.Struct, array_like=True, frozen=True):
+class Visits(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where the count of visits stands."""
 
     count: int = 0
@@ -35,7 +41,22 @@ class Visits(msgspec.Struct, array_like=True, frozen=True):
 NO_VISITS = Visits()
 
 
-class Lead(msgspec.Struct, array_like=True, tag="L"):
+class Rest(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What few events of a lead ask for.  Not changed in place: see `Lead.keep`."""
+
+    known: list[Known] = []
+    titles: dict[int, str] = {}
+    """rule code → the name of what the rule last matched."""
+    alerted_at: int = 0
+    late: int = 0
+    """Events that came for a time before `line`."""
+    old_onces: bytes = b""
+    """What `onces` held for folded events, the newest 64."""
+    visits_before: Visits = NO_VISITS
+    """The count of visits at `line`."""
+
+
+class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
     """A lead: its recent events, its sums, and where it stands.
 
     The recent events stand in columns, in order of time: `times` (4 bytes each, little-endian), `ids` (8 bytes
@@ -52,32 +73,49 @@ class Lead(msgspec.Struct, array_like=True, tag="L"):
     last_seen: int
     as_of: int
     events: int = 0
-    late: int = 0
-    """Events that came for a time before `line`."""
     times: bytes = b""
     ids: bytes = b""
     marks: str = ""
     onces: bytes = b""
     sums: dict[int, int] = {}
     base: dict[int, int] = {}
-    old_onces: bytes = b""
-    """What `onces` held for folded events, the newest 64."""
     visits: Visits = NO_VISITS
-    visits_before: Visits = NO_VISITS
-    """The count of visits at `line`."""
     cleared: dict[int, int] = {}
     """group → when it was last cleared."""
     hot_since: int = 0
-    alerted_at: int = 0
     stage: int = 0
     stage_since: int = 0
-    known: list[Known] = []
-    titles: dict[int, str] = {}
-    """rule code → the name of what the rule last matched."""
+    email: str | None = None
+    """The address that was learned or heard last; it is among those known."""
+    rest: bytes = b"\x90"
+    """A `Rest`, encoded."""
     ceiling: int = 0
     """The score in milli-points will not exceed this as long as no points are added."""
     wake: int = 0
     """When a tick is to look at this lead next."""
+
+    def opened(self) -> Rest:
+        """The rest, decoded."""
+        return _rest_decoder.decode(self.rest)
+
+    def keep(self, **changed: Any) -> None:
+        """Change fields of the rest."""
+        self.rest = encode(msgspec.structs.replace(self.opened(), **changed))
+
+    @property
+    def known(self) -> list[Known]:
+        """The identifiers of the lead: what its key was made of, then addresses as they became known."""
+        return self.opened().known
+
+    @property
+    def titles(self) -> dict[int, str]:
+        """Rule code → the name of what the rule last matched."""
+        return self.opened().titles
+
+    @property
+    def late(self) -> int:
+        """Events that came for a time before `line`."""
+        return self.opened().late
 
 
 class Moved(msgspec.Struct, array_like=True, tag="M"):
@@ -87,10 +125,11 @@ class Moved(msgspec.Struct, array_like=True, tag="M"):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_rest_decoder = msgspec.msgpack.Decoder(Rest)
 _decoder: msgspec.msgpack.Decoder[Lead | Moved] = msgspec.msgpack.Decoder(Lead | Moved)
 
 encode = _encoder.encode
-"""Lead | Moved → bytes."""
+"""Lead | Moved | Rest → bytes."""
 
 
 def decode(value: bytes) -> Lead | Moved:
