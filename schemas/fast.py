@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from schemas.records import Engagement, LeadState, Tick
+from schemas.records import Engagement, Tick
 
 _PAIR = 1 << 14
 _TWO_PAIRS = 1 << 28
@@ -31,7 +31,8 @@ def varint(raw: int) -> str:
 # Each number of 14 bits as the end of a varint, and as the two bytes in the middle of one.
 _END = [varint(raw) for raw in range(_PAIR)]
 _MIDDLE = [chr(raw & 127 | 128) + chr(raw >> 7 | 128) for raw in range(_PAIR)]
-_FLAG = ("\0", "\1")
+_HOT, _COLD = "\1\2", "\0\0"
+"""Hot, since a time that follows; not hot, and since never."""
 _SIZE = _END[::2]
 """A length, up to 8191, as zigzag varint."""
 
@@ -48,6 +49,14 @@ def long(number: int) -> str:
     if raw >> 64:
         raise OverflowError(f"{number} does not fit an Avro long (64 bits)")
     return varint(raw)
+
+
+def _seconds(seconds: int) -> str:
+    """Return a time in seconds as the varint of its milliseconds."""
+    raw = seconds * 2_000
+    if _TWO_PAIRS <= raw < _THREE_PAIRS:
+        return f"{_MIDDLE[raw & 16383]}{_MIDDLE[raw >> 14 & 16383]}{_END[raw >> 28]}"
+    return long(seconds * 1_000)
 
 
 def engagement_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
@@ -92,26 +101,29 @@ def engagement_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Call
     return encode_engagement
 
 
-def lead_state_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    """Return the encoder of lead states; records too long for the tables go to `otherwise`."""
-    start = prefix.decode("latin-1")
+def lead_state_writer(prefix: bytes, model: str, partition: int) -> Callable[..., bytes]:
+    """Return what writes `LeadState` records under one model from one partition, straight from a lead's values.
 
-    def encode_lead_state(record: LeadState) -> bytes:
-        r = record
-        lead_id, stage, model = r.lead_id, r.stage, r.model
-        if not (lead_id.isascii() and stage.isascii() and model.isascii()):
-            lead_id, stage, model = _bytewise(lead_id), _bytewise(stage), _bytewise(model)
-        try:
-            return (
-                f"{start}{_SIZE[len(lead_id)]}{lead_id}{long(r.as_of)}{long(r.behaviour_millipoints)}{long(r.level)}"
-                f"{_FLAG[r.hot]}{_nullable_long(r.hot_since)}{_SIZE[len(stage)]}{stage}"
-                f"{long(r.stage_since)}{long(r.first_seen)}{long(r.last_seen)}{long(r.events)}{long(r.visits)}"
-                f"{_SIZE[len(model)]}{model}{long(r.source_partition)}{long(r.source_offset)}"
-            ).encode("latin-1")
-        except IndexError:
-            return otherwise(record)
+    It takes no record: one is made for each changed lead of each batch, and making it costs as much as writing it.
+    All times are whole seconds; `hot_since` is 0 for never.
+    """
+    start, end = prefix.decode("latin-1"), _text(model) + long(partition)
 
-    return encode_lead_state
+    def write_lead_state(
+        lead_id: str, as_of: int, score: int, level: int, hot_since: int, stage: str, stage_since: int,
+        first_seen: int, last_seen: int, events: int, visits: int, offset: int,
+    ) -> bytes:  # fmt: skip
+        last = _seconds(last_seen)
+        first = last if first_seen == last_seen else _seconds(first_seen)
+        heat = _HOT + _seconds(hot_since) if hot_since else _COLD
+        return (
+            f"{start}{_text(lead_id)}{last if as_of == last_seen else _seconds(as_of)}{long(score)}{_END[2 * level]}"
+            f"{heat}{_text(stage)}"
+            f"{first if stage_since == first_seen else _seconds(stage_since)}{first}{last}{long(events)}{long(visits)}"
+            f"{end}{long(offset)}"
+        ).encode("latin-1")
+
+    return write_lead_state
 
 
 def tick_encoder(prefix: bytes, _otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

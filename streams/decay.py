@@ -64,13 +64,16 @@ def rebase(total: int, half_life_s: int, origin_s: int, new_origin_s: int) -> in
 
 def value(total: int, half_life_s: int, origin_s: int, at_s: int) -> int:
     """What a sum in forward form is worth at a time not before the origin: milli-points in units of 2^-16."""
+    factor, shift = decay(half_life_s, origin_s, at_s)
+    return total * factor >> shift
+
+
+def decay(half_life_s: int, origin_s: int, at_s: int) -> tuple[int, int]:
+    """What to multiply a sum in forward form by, and then to shift it right by, for its value at that time."""
     period, elapsed = divmod(at_s, half_life_s)
     knot, rest = divmod(half_life_s - elapsed << _KNOT_BITS, half_life_s)
     low = _TABLE[knot]
-    return (
-        total * (low + (_TABLE[knot + 1] - low) * rest // half_life_s)
-        >> _VALUE_SHIFT + period - origin_s // half_life_s
-    )
+    return low + (_TABLE[knot + 1] - low) * rest // half_life_s, _VALUE_SHIFT + period - origin_s // half_life_s
 
 
 def to_millipoints(fixed: int) -> int:

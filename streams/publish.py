@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import date
 
 from schemas.codec import encode
-from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined, Rejected
+from schemas.fast import lead_state_writer
+from schemas.records import LeadAlert, LeadTransition, Quarantined, Rejected
+from schemas.wire import LOCK, prefix
 from streams.fold import Output
 from streams.lifecycle import STAGES
 from streams.reasons import top_reasons
@@ -28,6 +30,8 @@ _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MOST_DAYS = 4_096
+_MINUTES = [f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute in range(1_440)]
+_SECONDS = [f"{second:02d}Z".encode() for second in range(60)]
 
 
 class Publisher:
@@ -40,7 +44,9 @@ class Publisher:
         """The inbox record that is being folded."""
         self.count = 0
         """How many records it has caused so far."""
-        self._days: dict[int, str] = {}
+        self._id = f"leads-{partition}-"
+        self._write_state = lead_state_writer(prefix(LOCK["LeadState"][-1].id), rules.version, partition)
+        self._days: dict[int, bytes] = {}
 
     def take(self) -> list[Output]:
         """The outputs so far; the next batch begins with none."""
@@ -53,30 +59,17 @@ class Publisher:
 
     def state(self, key: bytes, lead: Lead, offset: int) -> None:
         """The present state of a lead, as of its last event."""
-        score, lead_id = behaviour(lead, self._rules, lead.as_of), key.decode()
-        record = LeadState(
-            lead_id=lead_id,
-            as_of=lead.as_of * 1_000,
-            behaviour_millipoints=score,
-            level=self._rules.level(score),
-            hot=lead.hot_since > 0,
-            hot_since=lead.hot_since * 1_000 or None,
-            stage=STAGES[lead.stage],
-            stage_since=lead.stage_since * 1_000,
-            first_seen=lead.first_seen * 1_000,
-            last_seen=lead.last_seen * 1_000,
-            events=lead.events,
-            visits=lead.visits.count,
-            model=self._rules.version,
-            source_partition=self._partition,
-            source_offset=offset,
-        )
-        headers = self._headers(f"leads-{self._partition}-{offset}-{key.decode()}", _STATE, lead.as_of, key)
-        self._outputs.append(Output("lead.state", self._partition, key, encode(record), headers))
+        score, lead_id, as_of = behaviour(lead, self._rules, lead.as_of), key.decode(), lead.as_of
+        value = self._write_state(
+            lead_id, as_of, score, self._rules.level(score), lead.hot_since, STAGES[lead.stage], lead.stage_since,
+            lead.first_seen, lead.last_seen, lead.events, lead.visits.count, offset,
+        )  # fmt: skip
+        headers = self._headers(f"{self._id}{offset}-{lead_id}", _STATE, as_of, key)
+        self._outputs.append(Output("lead.state", self._partition, key, value, headers))
 
     def gone(self, key: bytes, at: int, offset: int) -> None:
         """The tombstone of a lead that expired."""
-        headers = self._headers(f"leads-{self._partition}-{offset}-{key.decode()}", _STATE, at, key)
+        headers = self._headers(f"{self._id}{offset}-{key.decode()}", _STATE, at, key)
         self._outputs.append(Output("lead.state", self._partition, key, None, headers))
 
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str) -> None:
@@ -159,17 +152,17 @@ class Publisher:
 
     def _next_id(self) -> str:
         self.count += 1
-        return f"leads-{self._partition}-{self.offset}-{self.count - 1}"
+        return f"{self._id}{self.offset}-{self.count - 1}"
 
     def _headers(self, id: str, type: Header, at: int, subject: bytes) -> Headers:
-        time = self._rfc3339(at).encode()
+        time = self._rfc3339(at)
         return [_SPECVERSION, ("ce_id", id.encode()), type, _SOURCE, ("ce_time", time), ("ce_subject", subject)]
 
-    def _rfc3339(self, at: int) -> str:
+    def _rfc3339(self, at: int) -> bytes:
         day, second = divmod(at, DAY_S)
         text = self._days.get(day)
         if text is None:
             if len(self._days) >= _MOST_DAYS:
                 self._days.clear()
-            text = self._days[day] = date.fromordinal(_EPOCH_DAY + day).isoformat()
-        return f"{text}T{second // 3_600:02d}:{second // 60 % 60:02d}:{second % 60:02d}Z"
+            text = self._days[day] = date.fromordinal(_EPOCH_DAY + day).isoformat().encode()
+        return text + _MINUTES[second // 60] + _SECONDS[second % 60]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from streams.decay import FRACTION_BITS, forward, to_millipoints, value
+from streams.decay import FRACTION_BITS, decay, forward, to_millipoints, value
 from streams.ledger import is_worth, rows
 from streams.rules import DAY_S, Rule, Rules, group_of, half_life_of
 from streams.state import Lead
@@ -36,13 +36,16 @@ def behaviour_and_ceiling(lead: Lead, rules: Rules, at: int) -> tuple[int, int]:
 def _score(lead: Lead, rules: Rules, at: int) -> tuple[int, int]:
     """The score in milli-points, and the sum of the negative points in units of 2^-16, without their sign."""
     groups: dict[int, int] = {}
-    negative, line = 0, lead.line
+    negative = days = factor = shift = 0
     for channel, total in lead.sums.items():
-        points = value(total, (channel & 511) * DAY_S, line, at)
+        if channel & 511 != days:  # most channels of a lead share one half-life
+            days = channel & 511
+            factor, shift = decay(days * DAY_S, lead.line, at)
+        points = total * factor >> shift
         if points < 0:
             negative -= points
         group = channel >> 9
-        groups[group] = groups.get(group, 0) + points
+        groups[group] = groups[group] + points if group in groups else points
     score, caps = 0, rules.caps
     for group, points in groups.items():
         cap = caps.get(group, 0) << FRACTION_BITS
