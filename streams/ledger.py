@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from streams.decay import forward, rebase
 from streams.rules import DAY_S, Rule, Rules, group_of, half_life_of, has_key
-from streams.state import END, PAGE, Known, Lead, Rest, Visits, encode
+from streams.state import END, PAGE, Known, Lead, Rest, Visits, pack
 
 HORIZON_S = 35 * DAY_S
 """How far behind the newest event the ledger is exact."""
@@ -54,7 +54,7 @@ def line_for(last_seen: int) -> int:
 def new_lead(at: int, as_of: int, known: list[Known], rules: Rules) -> Lead:
     """A lead about to receive its first event."""
     emails = [each.value for each in known if each.kind == "email"]
-    rest = encode(Rest(known=known))
+    rest = pack(Rest(known=known))
     return Lead(
         rules.number, line_for(at), at, at, as_of, stage_since=as_of, email=emails[-1] if emails else None, rest=rest
     )

@@ -88,7 +88,7 @@ class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
     email: str | None = None
     """The address that was learned or heard last; it is among those known."""
     rest: bytes = b"\x90"
-    """A `Rest`, encoded."""
+    """A `Rest`, see `pack`."""
     ceiling: int = 0
     """The score in milli-points will not exceed this as long as no points are added."""
     wake: int = 0
@@ -100,7 +100,7 @@ class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
 
     def keep(self, **changed: Any) -> None:
         """Change fields of the rest."""
-        self.rest = encode(msgspec.structs.replace(self.opened(), **changed))
+        self.rest = pack(msgspec.structs.replace(self.opened(), **changed))
 
     @property
     def known(self) -> list[Known]:
@@ -125,11 +125,20 @@ class Moved(msgspec.Struct, array_like=True, tag="M"):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_UNTOUCHED = msgspec.structs.astuple(Rest())
 _rest_decoder = msgspec.msgpack.Decoder(Rest)
 _decoder: msgspec.msgpack.Decoder[Lead | Moved] = msgspec.msgpack.Decoder(Lead | Moved)
 
 encode = _encoder.encode
-"""Lead | Moved | Rest → bytes."""
+"""Lead | Moved → bytes."""
+
+
+def pack(rest: Rest) -> bytes:
+    """The rest as a lead holds it: fields at its end that nothing has touched take no room."""
+    values = list(msgspec.structs.astuple(rest))
+    while values and values[-1] == _UNTOUCHED[len(values) - 1]:
+        values.pop()
+    return encode(values)
 
 
 def decode(value: bytes) -> Lead | Moved:
