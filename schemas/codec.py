@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from schemas.fast import engagement_encoder, tick_encoder
+from schemas.fast import engagement_encoder, quarantined_encoder, tick_encoder, transition_encoder
 from schemas.head import engagement_head, tick_at
 from schemas.records import RECORDS, Engagement, Record, Tick
 from schemas.wire import (
@@ -131,6 +131,8 @@ def _broken(error: Exception, value: bytes, at: int) -> Undecodable:
 
 _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
     "Engagement": engagement_encoder,
+    "LeadTransition": transition_encoder,
+    "Quarantined": quarantined_encoder,
     "Tick": tick_encoder,
 }
 _ENCODERS: dict[type, Encoder] = {RECORDS[name]: _encoder(versions[-1]) for name, versions in LOCK.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from schemas.records import Engagement, Tick
+from schemas.records import Engagement, LeadTransition, Quarantined, Tick
 
 _PAIR = 1 << 14
 _TWO_PAIRS = 1 << 28
@@ -124,6 +124,43 @@ def lead_state_writer(prefix: bytes, model: str, partition: int) -> Callable[...
         ).encode("latin-1")
 
     return write_lead_state
+
+
+def transition_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of transitions; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_transition(record: LeadTransition) -> bytes:
+        r = record
+        try:
+            return (
+                f"{start}{_text(r.lead_id)}{_text(r.aspect)}{_text(r.before)}{_text(r.after)}{long(r.at)}"
+                f"{_text(r.cause)}{_nullable(r.cause_event)}{long(r.behaviour_millipoints)}"
+                f"{long(r.source_partition)}{long(r.source_offset)}"
+            ).encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_transition
+
+
+def quarantined_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of filtered events; those with texts too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_quarantined(record: Quarantined) -> bytes:
+        r = record
+        try:
+            head = (
+                f"{start}{_text(r.lead_id)}{_text(r.verdict)}{_array(r.reasons)}{long(r.at)}{_text(r.event_id)}"
+                f"{long(len(r.record))}"
+            )
+        except IndexError:
+            return otherwise(record)
+        tail = long(r.source_partition) + long(r.source_offset)
+        return b"".join((head.encode("latin-1"), r.record, tail.encode("latin-1")))
+
+    return encode_quarantined
 
 
 def tick_encoder(prefix: bytes, _otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

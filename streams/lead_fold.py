@@ -141,7 +141,7 @@ class LeadFold:
 
     def _engagement(self, record: InboxRecord, value: bytes) -> None:
         event_id, occurred_at, kind, asset, title, verdict, email = engagement_head(value)
-        if not 0 <= occurred_at <= min(record.timestamp + _DAY_MS, _LAST_MS):
+        if not 0 <= occurred_at <= record.timestamp + _DAY_MS or occurred_at > _LAST_MS:
             raise Undecodable(
                 "from_the_future" if occurred_at > 0 else "before_1970",
                 f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
