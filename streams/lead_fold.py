@@ -22,6 +22,7 @@ from schemas.wire import PREFIX_SIZE
 from streams import state
 from streams.agenda import Agenda
 from streams.fold import InboxRecord, Output, Sealed
+from streams.identity import KIND_NAMES, Kind
 from streams.ledger import add, holds, new_lead, rebuild
 from streams.lifecycle import INQUIRY, MQL, STAGES, VISITOR, next_stage
 from streams.poison import PoisonGauge
@@ -49,7 +50,6 @@ _LAST_MS = (1 << 32) * 1_000 - 1
 """States keep seconds in 32 bits: until 2106."""
 _KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_KIND_NAMES = {"u": "user", "e": "email", "a": "anonymous"}
 
 
 class LeadFold:
@@ -345,9 +345,8 @@ def _depth(text: str) -> int:
 def _first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[Known]:
     """The identifier that the key was made of, if the event tells it."""
     user_id, anonymous_id = engagement_fields(value, "user_id", "anonymous_id")
-    kind = key[:1].decode()
-    identifier = {"u": user_id, "e": email, "a": anonymous_id}[kind]
-    return [Known(_KIND_NAMES[kind], identifier, at)] if identifier else []
+    values: dict[Kind, str | None] = {"u": user_id, "e": email, "a": anonymous_id}
+    return [Known(KIND_NAMES[kind], value, at) for kind, value in values.items() if value and key[:1] == kind.encode()]
 
 
 def _learn_email(lead: Lead, email: str, at: int) -> None:
