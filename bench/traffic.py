@@ -113,6 +113,7 @@ class _Visitor:
                 title=title,
                 verdict="bot" if is_bot else "human",
                 email=self.email,
+                identifiers=(),
                 source="bench",
                 message_id=message,
                 call="page" if pages else "track",

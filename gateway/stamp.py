@@ -147,6 +147,7 @@ class Stamper:
             title,
             verdict,
             who.email,
+            (),
             arrival.source.name,
             message_id,
             name,

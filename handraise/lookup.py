@@ -26,7 +26,7 @@ from streams.lead_fold import CLOCK
 from streams.state import Lead, Moved
 
 _LEAD_ID = re.compile(r"[uea]_[a-z2-7]{16}")
-_KINDS: dict[str, Kind] = {name: kind for kind, name in KIND_NAMES.items()}
+_KINDS: dict[str, Kind] = {name: kind for kind, name in KIND_NAMES.items() if kind != "p"}
 _MOST_MOVES = 32
 """Forwarding addresses make no cycles; a chain this long would be damage."""
 

@@ -61,7 +61,7 @@ def _named(values: list[bytes | None], wanted: Collection[str]) -> dict[str, str
         if value is None or record_name(value) != "Engagement":
             continue
         try:
-            event_id, _, _, asset, title, _, _ = engagement_head(value)
+            event_id, _, _, asset, title, _, _, _ = engagement_head(value)
         except Undecodable:
             continue  # the dead letter topic tells of it
         if event_id.hex() in wanted:

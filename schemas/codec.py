@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from schemas.fast import engagement_encoder, quarantined_encoder, tick_encoder, transition_encoder
+from schemas.fast import (
+    device_lost_encoder,
+    engagement_encoder,
+    link_encoder,
+    quarantined_encoder,
+    tick_encoder,
+    transition_encoder,
+)
 from schemas.head import engagement_head, tick_at
 from schemas.records import RECORDS, Engagement, Record, Tick
 from schemas.wire import (
@@ -130,8 +137,10 @@ def _broken(error: Exception, value: bytes, at: int) -> Undecodable:
 
 
 _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
+    "DeviceLost": device_lost_encoder,
     "Engagement": engagement_encoder,
     "LeadTransition": transition_encoder,
+    "Link": link_encoder,
     "Quarantined": quarantined_encoder,
     "Tick": tick_encoder,
 }

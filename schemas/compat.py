@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 from schemas.head import HOT_PREFIX
-from schemas.wire import Version
+from schemas.records import MAIL
+from schemas.wire import MAIL_RANGE, Version
 
 Schema = Mapping[str, Any]
 ReadsProblems = Callable[[Schema, Schema], Sequence[str]]
@@ -60,7 +61,10 @@ def prefix_problems(before: Schema, after: Schema) -> list[str]:
     if name == "Tick" and _shape(after["fields"]) != _shape(before["fields"]):
         return [f"{name} is read without its schema: its fields never change"]
     hot = len(HOT_PREFIX)
-    if name == "Engagement" and _shape(after["fields"][:hot]) != _shape(before["fields"][:hot]):
+    # The first version has all of them but the last.
+    shared = [each for each in before["fields"][:hot] if each["name"] in HOT_PREFIX]
+    names = tuple(each["name"] for each in after["fields"][:hot])
+    if name == "Engagement" and (names != HOT_PREFIX or _shape(after["fields"][: len(shared)]) != _shape(shared)):
         return [f"the hot prefix of {name} ({', '.join(HOT_PREFIX)}) is read without its schema: it never changes"]
     return []
 
@@ -87,6 +91,12 @@ def lock_problems(
         if schemas and canonical(schemas[-1]) != canonical(present[name]):
             found.append(f"{name}: schemas/avro/{name}.avsc changed; record it as v{len(schemas) + 1}: {_RECORD_IT}")
     ids = [version.id for versions in lock.values() for version in versions]
+    found += [
+        f"{version.record} v{version.version}: ids from {MAIL_RANGE.start:#x} on are mail's, all of them and no other's"
+        for versions in lock.values()
+        for version in versions
+        if (version.id in MAIL_RANGE) != (version.record in MAIL)
+    ]
     if len(ids) != len(set(ids)):
         found.append("two versions have one id; ids are never used again")
     return found
@@ -95,11 +105,11 @@ def lock_problems(
 def next_version(lock: Mapping[str, Sequence[Version]], schema: Schema) -> Version:
     """Return the lock file's entry for a changed or new schema: its next version, under an id never used before."""
     name = schema["name"]
-    ids = [version.id for versions in lock.values() for version in versions]
+    ids = [each.id for versions in lock.values() for each in versions if (each.id in MAIL_RANGE) == (name in MAIL)]
     return Version(
         record=name,
         version=len(lock.get(name, ())) + 1,
-        id=max(ids, default=0) + 1,
+        id=max(ids, default=MAIL_RANGE.start if name in MAIL else 0) + 1,
         sha256=sha256(schema),
         compat=FULL_TRANSITIVE,
     )
@@ -116,22 +126,30 @@ def lock_text(lock: Mapping[str, Sequence[Version]]) -> str:
 
 def _meaning_problems(before: Schema, after: Schema) -> list[str]:
     """Return the fields whose logical type changed: Avro's checker lets seconds become milliseconds."""
-    meant = {each["name"]: _logical_types(each["type"]) for each in before["fields"]}
+    meant = _logical_types(before)
     return [
-        f"{each['name']} changed its logical type"
-        for each in after["fields"]
-        if meant.get(each["name"], _logical_types(each["type"])) != _logical_types(each["type"])
+        f"{name} changed its logical type"
+        for name, means in _logical_types(after).items()
+        if name and meant.get(name, means) != means
     ]
 
 
-def _logical_types(schema: Any) -> list[str]:
+def _logical_types(schema: Any, name: str = "") -> dict[str, str]:
+    """Return the logical type of each field, "" for none, by its path through records."""
     if isinstance(schema, list):
-        return [found for part in schema for found in _logical_types(part)]
-    if isinstance(schema, dict):
-        own = [schema["logicalType"]] if "logicalType" in schema else []
-        nested = [schema["items"]] if "items" in schema else [each["type"] for each in schema.get("fields", ())]
-        return own + _logical_types(nested)
-    return []
+        found = {name: ""}
+        for part in schema:
+            for path, means in _logical_types(part, name).items():
+                found[path] = found.get(path) or means
+        return found
+    if not isinstance(schema, dict):
+        return {name: ""}
+    if "items" in schema:
+        return _logical_types(schema["items"], name)
+    found = {name: schema.get("logicalType", "")}
+    for each in schema.get("fields", ()):
+        found |= _logical_types(each["type"], f"{name}.{each['name']}".lstrip("."))
+    return found
 
 
 def _without_docs(schema: Any) -> Any:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from schemas.records import Engagement, LeadTransition, Quarantined, Tick
+from schemas.head import IDENTIFIER_SIZE, MOST_IDENTIFIERS
+from schemas.records import DeviceLost, Engagement, LeadTransition, Link, Quarantined, Tick
 
 _PAIR = 1 << 14
 _TWO_PAIRS = 1 << 28
@@ -85,7 +86,7 @@ def engagement_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Call
             return (
                 f"{start}{event_id.decode('latin-1')}{long(r.occurred_at)}"
                 f"{size[len(kind)]}{kind}{size[len(asset)]}{asset}{size[len(title)]}{title}"
-                f"{size[len(verdict)]}{verdict}{_nullable(r.email)}"
+                f"{size[len(verdict)]}{verdict}{_nullable(r.email)}{_ids(r.identifiers)}"
                 f"{size[len(source)]}{source}{size[len(message_id)]}{message_id}{size[len(call)]}{call}"
                 f"{size[len(event)]}{event}{long(r.received_at)}{_nullable_long(r.sent_at)}"
                 f"{_nullable_long(r.original_at)}{_array(r.flags)}{_nullable(r.user_id)}{_nullable(r.anonymous_id)}"
@@ -93,7 +94,7 @@ def engagement_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Call
                 f"{size[len(user_agent)]}{user_agent}{_array(r.verdict_reasons)}{size[len(consent)]}{consent}"
                 f"{size[len(url)]}{url}{size[len(referrer)]}{referrer}{size[len(campaign)]}{campaign}"
                 f"{size[len(library)]}{library}{size[len(properties)]}{properties}{size[len(traits)]}{traits}"
-                f"{size[len(context)]}{context}"
+                f"{size[len(context)]}{context}{_array(r.aliases)}"
             ).encode("latin-1")
         except IndexError:
             return otherwise(record)
@@ -136,7 +137,7 @@ def transition_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Call
             return (
                 f"{start}{_text(r.lead_id)}{_text(r.aspect)}{_text(r.before)}{_text(r.after)}{long(r.at)}"
                 f"{_text(r.cause)}{_nullable(r.cause_event)}{long(r.behaviour_millipoints)}"
-                f"{long(r.source_partition)}{long(r.source_offset)}"
+                f"{long(r.source_partition)}{long(r.source_offset)}{_nullable(r.other)}"
             ).encode("latin-1")
         except IndexError:
             return otherwise(record)
@@ -172,6 +173,34 @@ def tick_encoder(prefix: bytes, _otherwise: Callable[[Any], bytes]) -> Callable[
     return encode_tick
 
 
+def link_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of links; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_link(record: Link) -> bytes:
+        try:
+            return f"{start}{_text(record.owner)}{long(record.at)}{_nullable(record.via)}".encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_link
+
+
+def device_lost_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of lost devices; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_device_lost(record: DeviceLost) -> bytes:
+        r = record
+        try:
+            text = f"{start}{_text(r.identifier)}{long(r.at)}{_text(r.reason)}{_text(r.owner)}"
+            return text.encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_device_lost
+
+
 def _bytewise(text: str) -> str:
     return text if text.isascii() else text.encode().decode("latin-1")
 
@@ -187,6 +216,16 @@ def _nullable(text: str | None) -> str:
 
 def _nullable_long(number: int | None) -> str:
     return "\0" if number is None else "\2" + long(number)
+
+
+def _ids(ids: tuple[str, ...]) -> str:
+    """What no reader would take as identifiers must not be written: it would be lost in the dead letter."""
+    if not ids:
+        return "\0"
+    if len(ids) > MOST_IDENTIFIERS or any(len(each) != IDENTIFIER_SIZE or not each.isascii() for each in ids):
+        raise ValueError(f"{ids} are no identifiers: at most {MOST_IDENTIFIERS} of {IDENTIFIER_SIZE} ASCII characters")
+    size = _SIZE[IDENTIFIER_SIZE]
+    return f"{_SIZE[len(ids)]}{size}{size.join(ids)}\0"
 
 
 def _array(texts: tuple[str, ...]) -> str:

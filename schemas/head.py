@@ -9,23 +9,43 @@ from __future__ import annotations
 
 import struct
 
-from schemas.wire import BY_PREFIX, PREFIX_SIZE, Undecodable, bad_utf8, trailing, truncated, unknown_prefix
+from schemas.wire import (
+    BY_PREFIX,
+    LOCK,
+    MAIL_RANGE,
+    PREFIX_SIZE,
+    Undecodable,
+    bad_utf8,
+    prefix,
+    trailing,
+    truncated,
+    unknown_prefix,
+)
 
-HOT_PREFIX = ("event_id", "occurred_at", "kind", "asset", "title", "verdict", "email")
-"""The fields of `Engagement` that `engagement_head` returns."""
+HOT_PREFIX = ("event_id", "occurred_at", "kind", "asset", "title", "verdict", "email", "identifiers")
+"""The fields of `Engagement` that `engagement_head` returns; the first version lacks the last."""
 
-Head = tuple[bytes, int, str, str, str, str, str | None]
+IDENTIFIER_SIZE = 18
+"""Bytes of an identifier's id, which is ASCII."""
+MOST_IDENTIFIERS = 16
+
+Head = tuple[bytes, int, str, str, str, str, str | None, tuple[bytes, ...]]
 
 _NAMES: dict[bytes, str] = {each: version.record for each, version in BY_PREFIX.items()}
 ENGAGEMENTS = frozenset(each for each, name in _NAMES.items() if name == "Engagement")
 """The first bytes of an engagement, in any version."""
+_WITHOUT_IDENTIFIERS = prefix(LOCK["Engagement"][0].id)
 _TICKS = frozenset(each for each, name in _NAMES.items() if name == "Tick")
+_MAIL = {each: version.record for each, version in BY_PREFIX.items() if version.id in MAIL_RANGE}
 _ID_END = PREFIX_SIZE + 8
 _LONG_BYTES = 10
 _NULL, _VALUE = 0, 1
 # Wire prefix, event id, a time of six bytes, and the length of the kind.
 _START = struct.Struct(f"{PREFIX_SIZE}s8s7B").unpack_from
 _LENGTHS = 20
+_ONE = struct.Struct("B18sB").unpack_from
+_TWO = struct.Struct("B18sB18sB").unpack_from
+_THREE = struct.Struct("B18sB18sB18sB").unpack_from
 # The bits that no length below 64 has: it is one byte, and even because it is not negative.
 _NOT_SHORT = 0b1000_0001
 
@@ -35,8 +55,24 @@ def record_name(value: bytes) -> str | None:
     return _NAMES.get(value[:PREFIX_SIZE])
 
 
+def mail_name(value: bytes) -> str | None:
+    """Return the name of the mail that these bytes say they are; None if they are no mail that is known here."""
+    return _MAIL.get(value[:PREFIX_SIZE])
+
+
+def is_unknown_mail(value: bytes) -> bool:
+    """Say whether these bytes begin as mail of a newer release does: it must wait for that release."""
+    start = value[:PREFIX_SIZE]
+    return (
+        len(start) == PREFIX_SIZE
+        and not start[0]
+        and int.from_bytes(start[1:], "big") in MAIL_RANGE
+        and start not in _MAIL
+    )
+
+
 def engagement_head(value: bytes) -> Head:
-    """Return event id, time (ms), kind, asset, title, verdict and e-mail of an engagement, in `HOT_PREFIX`'s order.
+    """Return event id, time (ms), kind, asset, title, verdict, e-mail and identifiers, in `HOT_PREFIX`'s order.
 
     What stands behind them is not looked at.  Raises Undecodable, and nothing else, whatever the bytes are.
     """
@@ -68,12 +104,32 @@ def engagement_head(value: bytes) -> Head:
             asset = value[asset_at + 1 : title_at].decode()
             title = value[title_start:verdict_at].decode()
             verdict = value[verdict_at + 1 : email_at].decode()
-            if branch == 0:
-                return event_id, time, kind, asset, title, verdict, None
-            n = value[email_at + 1]
-            end = email_at + 2 + (n >> 1)
-            if branch == 2 and not n & _NOT_SHORT and end <= len(value):
-                return event_id, time, kind, asset, title, verdict, value[email_at + 2 : end].decode()
+            email, at = None, email_at + 1
+            if branch:
+                n = value[at]
+                start, at = at + 1, at + 1 + (n >> 1)
+                if branch != 2 or n & _NOT_SHORT:
+                    return _field_by_field(value)
+                email = value[start:at].decode()
+            if magic == _WITHOUT_IDENTIFIERS:
+                if at <= len(value):
+                    return event_id, time, kind, asset, title, verdict, email, ()
+                return _field_by_field(value)
+            # Nearly always one block of one to three ids of 18 bytes, each behind its length (36), and a zero.
+            n = value[at]
+            if n == 2:
+                i, one, stop = _ONE(value, at + 1)
+                if i == 36 and not stop and one.isascii():
+                    return event_id, time, kind, asset, title, verdict, email, (one,)
+            elif n == 4:
+                i, one, j, two, stop = _TWO(value, at + 1)
+                if i == j == 36 and not stop and one.isascii() and two.isascii():
+                    return event_id, time, kind, asset, title, verdict, email, (one, two)
+            elif n == 6:
+                i, one, j, two, k, three, stop = _THREE(value, at + 1)
+                if i == j == k == 36 and not stop and one.isascii() and two.isascii() and three.isascii():
+                    return event_id, time, kind, asset, title, verdict, email, (one, two, three)
+            return event_id, time, kind, asset, title, verdict, email, _identifiers(value, at)
     except (struct.error, IndexError, UnicodeDecodeError):
         pass
     return _field_by_field(value)
@@ -104,7 +160,31 @@ def _field_by_field(value: bytes) -> Head:
         email, at = read_text(value, at)
     elif branch != _NULL:
         raise Undecodable("malformed", f"union branch {branch} of email: it has the branches 0 and 1")
-    return value[PREFIX_SIZE:_ID_END], time, kind, asset, title, verdict, email
+    identifiers = () if value[:PREFIX_SIZE] == _WITHOUT_IDENTIFIERS else _identifiers(value, at)
+    return value[PREFIX_SIZE:_ID_END], time, kind, asset, title, verdict, email, identifiers
+
+
+def _identifiers(value: bytes, at: int) -> tuple[bytes, ...]:
+    """Read an array of ids: blocks of a count (negative: then the block's size in bytes follows), ended by a zero."""
+    found: list[bytes] = []
+    while True:
+        count, at = read_long(value, at)
+        if count == 0:
+            return tuple(found)
+        if count < 0:
+            count = -count
+            _, at = read_long(value, at)
+        if len(found) + count > MOST_IDENTIFIERS:
+            raise Undecodable("malformed", f"{len(found) + count} identifiers; at most {MOST_IDENTIFIERS} are taken")
+        for _ in range(count):
+            size, start = read_long(value, at)
+            at = start + IDENTIFIER_SIZE
+            one = value[start:at]
+            if size != IDENTIFIER_SIZE or not one.isascii():
+                raise Undecodable("malformed", f"no id of {IDENTIFIER_SIZE} ASCII characters before byte {at}")
+            if at > len(value):
+                raise truncated(value)
+            found.append(one)
 
 
 def read_text(value: bytes, at: int) -> tuple[str, int]:

@@ -29,7 +29,8 @@ Values are Avro in Confluent's wire format: byte 0, the schema id as four big-en
 def topics_markdown() -> str:
     """Return the text of docs/topics.md."""
     lock = read_lock(LOCK_FILE.read_text(encoding="utf-8"))
-    records = (line for versions in lock.values() for line in _record(versions[-1]))
+    told: set[str] = set()
+    records = (line for versions in lock.values() for line in _record(versions[-1], told))
     return "\n".join([_INTRODUCTION, *_topic_table(), *records]) + "\n"
 
 
@@ -55,7 +56,7 @@ def _kept(topic: Topic) -> str:
     return f"{topic.retention_ms // _DAY_MS} days"
 
 
-def _record(newest: Version) -> Iterator[str]:
+def _record(newest: Version, told: set[str]) -> Iterator[str]:
     schema = read_schema(HERE / "avro" / f"{newest.record}.avsc")
     yield ""
     yield f"## {newest.record}"
@@ -64,12 +65,19 @@ def _record(newest: Version) -> Iterator[str]:
     yield ""
     yield f"Schema version {newest.version}, id {newest.id}."
     yield from _fields(schema["fields"])
-    for each in schema["fields"]:
-        items = each["type"].get("items") if isinstance(each["type"], dict) else None
-        if isinstance(items, dict):
+    yield from _inner(schema["fields"], told)
+
+
+def _inner(fields: list[dict[str, Any]], told: set[str]) -> Iterator[str]:
+    """The records that are fields, or items of fields, each where it comes first."""
+    for each in fields:
+        kind = each["type"].get("items", each["type"]) if isinstance(each["type"], dict) else None
+        if isinstance(kind, dict) and kind["type"] == "record" and kind["name"] not in told:
+            told.add(kind["name"])
             yield ""
-            yield f"{items['name']}: {items['doc'][0].lower()}{items['doc'][1:]}"
-            yield from _fields(items["fields"])
+            yield f"{kind['name']}: {kind['doc'][0].lower()}{kind['doc'][1:]}"
+            yield from _fields(kind["fields"])
+            yield from _inner(kind["fields"], told)
 
 
 def _fields(fields: list[dict[str, Any]]) -> Iterator[str]:

@@ -43,7 +43,18 @@ TOPICS: tuple[Topic, ...] = (
         partitions="P",
         cleanup="delete",
         retention_ms=30 * _DAY_MS,
-        records=("Engagement", "Tick"),
+        records=(
+            "Engagement",
+            "Tick",
+            "Link",
+            "Sighted",
+            "Absorb",
+            "DeviceLost",
+            "Merge",
+            "Unmerge",
+            "Release",
+            "NotTheSame",
+        ),
         public=False,
         about="Inbox of the lead fold: whatever can change a lead, in one order.",
         # The fold and the latency figures rely on the broker's clock, not on that of many producers.
@@ -67,7 +78,7 @@ TOPICS: tuple[Topic, ...] = (
         retention_ms=90 * _DAY_MS,
         records=("LeadTransition",),
         public=True,
-        about="Each change of a lead's stage or heat, and its cause.",
+        about="Each change of a lead's stage, heat or identity, and its cause.",
     ),
     Topic(
         name="lead.alerts",
@@ -78,6 +89,16 @@ TOPICS: tuple[Topic, ...] = (
         records=("LeadAlert",),
         public=True,
         about="Facts worth a person's attention, with reasons.",
+    ),
+    Topic(
+        name="lead.duplicates",
+        key="evidence id:lead id:other lead id",
+        partitions="P",
+        cleanup="compact",
+        retention_ms=None,
+        records=("LeadDuplicate",),
+        public=True,
+        about="Leads that may be one person, and what became of the suspicion.",
     ),
     Topic(
         name="engagement.quarantine",
@@ -111,6 +132,16 @@ TOPICS: tuple[Topic, ...] = (
         # A restart reads it whole.  The cleaner leaves the active segment alone and waits for half of the log to be
         # dirty by default, which makes that several times longer.
         config=MappingProxyType({"segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}),
+    ),
+    Topic(
+        name="deployment.facts",
+        key="the fact's name",
+        partitions=1,
+        cleanup="compact",
+        retention_ms=None,
+        records=("DeploymentFact",),
+        public=False,
+        about="What all processes must agree on, such as the fingerprint of the id key.",
     ),
 )
 

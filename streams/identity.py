@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 Kind = Literal["u", "e", "a"]
 """Kinds of identifier, strongest first: user id, e-mail address, anonymous id."""
 
-KIND_NAMES: dict[Kind, str] = {"u": "user", "e": "email", "a": "anonymous"}
+KIND_NAMES: dict[Kind | Literal["p"], str] = {"u": "user", "e": "email", "a": "anonymous", "p": "phone"}
+"""The kinds, and telephone numbers, which make no lead, in words."""
 
 
 class Identifier(NamedTuple):

@@ -244,6 +244,7 @@ def engagement(act: Act) -> Engagement:
         title=act.title,
         verdict="bot" if act.bot else "human",
         email=act.email,
+        identifiers=(),
         source=SOURCE,
         message_id=act.message_id,
         call="page" if is_page else "track",

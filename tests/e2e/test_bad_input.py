@@ -156,6 +156,7 @@ def _engagement(message_id: str) -> Engagement:
         title="",
         verdict="human",
         email=None,
+        identifiers=(),
         source="direct",
         message_id=message_id,
         call="track",

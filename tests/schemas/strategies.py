@@ -3,15 +3,32 @@
 from hypothesis import strategies as st
 
 from schemas.records import (
+    Absorb,
+    Cleared,
+    DeploymentFact,
+    DeviceLost,
     Engagement,
+    KnownIdentifier,
     LeadAlert,
+    LeadDuplicate,
+    LeadMemory,
     LeadState,
     LeadTransition,
+    Link,
+    Mail,
+    Merge,
+    NotTheSame,
     Quarantined,
     Reason,
     Record,
     Rejected,
+    Release,
+    Sighted,
+    Sum,
     Tick,
+    Title,
+    Unmerge,
+    VisitCount,
 )
 
 # Longer than the tables of the encoders reach, in either measure: characters and bytes.
@@ -20,6 +37,13 @@ texts = st.one_of(st.text(max_size=80), st.text(alphabet=st.characters(codec="as
 ints = st.integers(-(2**31), 2**31 - 1)
 longs = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**42), ints)
 text_tuples = st.lists(texts, max_size=3).map(tuple)
+blobs = st.binary(max_size=200)
+# One to three are what events have, and what the head decoder reads at once.
+identifiers = st.one_of(st.integers(0, 4), st.integers(0, 16)).flatmap(
+    lambda count: st.lists(
+        st.text(alphabet=st.characters(codec="ascii"), min_size=18, max_size=18), min_size=count, max_size=count
+    ).map(tuple)
+)
 
 engagements = st.builds(
     Engagement,
@@ -30,6 +54,7 @@ engagements = st.builds(
     title=texts,
     verdict=st.one_of(st.sampled_from(["human", "bot", "suspect", "internal", "invalid"]), texts),
     email=st.none() | texts,
+    identifiers=identifiers,
     source=texts,
     message_id=texts,
     call=texts,
@@ -46,6 +71,7 @@ engagements = st.builds(
     verdict_reasons=text_tuples,
     properties=texts,
     context=texts,
+    aliases=text_tuples,
 )
 ticks = st.builds(Tick, at=longs)
 lead_states = st.builds(
@@ -78,6 +104,7 @@ lead_transitions = st.builds(
     behaviour_millipoints=ints,
     source_partition=ints,
     source_offset=longs,
+    other=st.none() | texts,
 )
 lead_alerts = st.builds(
     LeadAlert,
@@ -119,6 +146,66 @@ rejected = st.builds(
     partition=st.none() | ints,
     offset=st.none() | longs,
 )
+memories = st.builds(
+    LeadMemory,
+    line=longs,
+    first_seen=longs,
+    last_seen=longs,
+    as_of=longs,
+    events=longs,
+    times=blobs,
+    ids=blobs,
+    marks=texts,
+    onces=blobs,
+    origins=blobs,
+    links=blobs,
+    base=st.lists(st.builds(Sum, channel=ints, total=longs), max_size=3).map(tuple),
+    visits_before=st.builds(VisitCount, count=longs, last=longs, pages=longs),
+    cleared=st.lists(st.builds(Cleared, group=ints, at=longs), max_size=3).map(tuple),
+    stage=texts,
+    stage_since=longs,
+    hot_since=longs,
+    alerted_at=longs,
+    email=st.none() | texts,
+    known=st.lists(st.builds(KnownIdentifier, kind=texts, value=texts, since=longs, verified=longs), max_size=3).map(
+        tuple
+    ),
+    titles=st.lists(st.builds(Title, rule=ints, title=texts), max_size=3).map(tuple),
+    late=longs,
+    old_onces=blobs,
+)
+mail: st.SearchStrategy[Mail] = st.one_of(
+    st.builds(Link, owner=texts, at=longs, via=st.none() | texts),
+    st.builds(Sighted, lead=texts, at=longs, evidence=texts, via=st.none() | texts),
+    st.builds(Absorb, source=texts, owner=texts, at=longs, cause=texts, memory=memories),
+    st.builds(DeviceLost, identifier=texts, at=longs, reason=texts, owner=texts),
+    st.builds(Merge, other=texts, at=longs, by=texts),
+    st.builds(Unmerge, at=longs, by=texts),
+    st.builds(Release, source=texts, at=longs, by=texts, memory=memories),
+    st.builds(NotTheSame, evidence=texts, lead=texts, other=texts, at=longs, by=texts),
+)
+lead_duplicates = st.builds(
+    LeadDuplicate,
+    evidence_id=texts,
+    evidence=texts,
+    lead_id=texts,
+    other_id=texts,
+    status=texts,
+    at=longs,
+    cause=texts,
+    source_partition=ints,
+    source_offset=longs,
+)
+deployment_facts = st.builds(DeploymentFact, name=texts, value=texts, at=longs)
 records: st.SearchStrategy[Record] = st.one_of(
-    engagements, ticks, lead_states, lead_transitions, lead_alerts, quarantined, rejected
+    engagements,
+    ticks,
+    lead_states,
+    lead_transitions,
+    lead_alerts,
+    quarantined,
+    rejected,
+    mail,
+    lead_duplicates,
+    deployment_facts,
 )

@@ -19,7 +19,7 @@ from schemas.compat import (
     next_version,
 )
 from schemas.records import RECORDS
-from schemas.wire import HERE, LOCK_FILE, Version, read_lock, read_schema, schema_path
+from schemas.wire import HERE, LOCK_FILE, MAIL_RANGE, Version, read_lock, read_schema, schema_path
 from tests.schemas import golden
 
 Change = Callable[[dict[str, Any]], None]
@@ -100,6 +100,10 @@ def _rename(field: str, name: str) -> Change:
     return lambda schema: next(each for each in schema["fields"] if each["name"] == field).update(name=name)
 
 
+def _in_memory(change: Change) -> Change:
+    return lambda schema: change(next(each["type"] for each in schema["fields"] if each["name"] == "memory"))
+
+
 def _swap(schema: dict[str, Any]) -> None:
     fields = schema["fields"]
     fields[2], fields[3] = fields[3], fields[2]
@@ -117,6 +121,19 @@ BREAKS: list[tuple[str, Change, str]] = [
     ("Engagement", _swap, "the hot prefix of Engagement"),
     ("Engagement", _add(3, name="never_there", type="int", default=0), "the hot prefix of Engagement"),
     ("Engagement", _add(0, name="never_there", type="int", default=0), "the hot prefix of Engagement"),
+    ("Engagement", _add(7, name="never_there", type="int", default=0), "the hot prefix of Engagement"),
+    ("Engagement", _remove("identifiers"), "the hot prefix of Engagement"),
+    ("Link", _retype("via", "string"), "v2 cannot read v1"),
+    ("Absorb", _remove("memory"), "v1 cannot read v2"),
+    ("Absorb", _in_memory(_remove("line")), "v1 cannot read v2"),
+    ("Absorb", _in_memory(_add(99, name="fit", type="int")), "v2 cannot read v1"),
+    ("Absorb", _in_memory(_retype("events", "string")), "v2 cannot read v1"),
+    ("Absorb", _in_memory(_rename("line", "start")), "v2 cannot read v1"),
+    (
+        "Release",
+        _in_memory(_retype("last_seen", {"type": "long", "logicalType": "timestamp-millis"})),
+        "memory.last_seen changed its logical type",
+    ),
     ("Tick", _add(1, name="worker", type="string", default=""), "Tick is read without its schema"),
 ]
 
@@ -156,9 +173,13 @@ def test_a_break_with_an_older_version_is_seen() -> None:
 
 
 def test_a_good_change_passes() -> None:
-    """A field with a default may come behind the hot prefix, and may go."""
+    """A field with a default may come behind the hot prefix or into a memory, and may go."""
+    remembered = [copy.deepcopy(PRESENT["Absorb"]) for _ in range(3)]
+    _in_memory(_add(99, name="fit", type="int", default=0))(remembered[1])
+    _in_memory(_remove("late"))(remembered[2])
+    assert history_problems(remembered, reads) == []
     more, less = copy.deepcopy(PRESENT["Engagement"]), copy.deepcopy(PRESENT["Engagement"])
-    _add(7, name="never_there", type="int", default=0)(more)
+    _add(8, name="never_there", type="int", default=0)(more)
     _remove("library")(less)
     assert history_problems([PRESENT["Engagement"], more, less], reads) == []
 
@@ -186,6 +207,9 @@ def test_lock_file_problems() -> None:
     assert "the same records" in lock_problems(lock, history, {**PRESENT, "New": changed})[0]
     doubled = [lock["Tick"][0]._replace(id=lock["LeadState"][0].id)]
     assert "one id" in lock_problems({**lock, "Tick": doubled}, history, PRESENT)[-1]
+    for name, number in (("Tick", MAIL_RANGE[9]), ("Link", 4711)):
+        strange = {**lock, name: [lock[name][0]._replace(id=number)]}
+        assert "0x484d0000 on are mail's" in lock_problems(strange, history, PRESENT)[-1]
     loose = [lock["Tick"][0]._replace(compat="NONE")]
     assert lock_problems({**lock, "Tick": loose}, history, PRESENT) == [f"Tick v1: compat must be {FULL_TRANSITIVE}"]
 
@@ -194,5 +218,11 @@ def test_next_version() -> None:
     """A changed schema gets the next version and an id that no version of any record has had."""
     version = next_version(LOCK, PRESENT["Tick"])
     assert version.version == len(LOCK["Tick"]) + 1
-    assert version.id > max(each.id for versions in LOCK.values() for each in versions)
+    ids = {each.id for versions in LOCK.values() for each in versions}
+    assert version.id > max(ids - {*MAIL_RANGE})
+    assert version.id not in MAIL_RANGE
     assert next_version({}, PRESENT["Tick"])[1:3] == (1, 1)
+    letter = next_version(LOCK, PRESENT["Link"])
+    assert letter.id in MAIL_RANGE
+    assert letter.id > max(ids)
+    assert next_version({}, PRESENT["Link"]).id in MAIL_RANGE

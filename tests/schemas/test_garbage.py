@@ -9,10 +9,11 @@ from typing import TypeVar
 import pytest
 
 from schemas.codec import decode, encode
-from schemas.head import HOT_PREFIX, engagement_head, record_name, tick_at
-from schemas.records import RECORDS, Engagement, Rejected, Tick
-from schemas.wire import LOCK, Undecodable, prefix
+from schemas.head import engagement_head, is_unknown_mail, mail_name, record_name, tick_at
+from schemas.records import MAIL, RECORDS, Engagement, Rejected, Tick
+from schemas.wire import LOCK, MAIL_RANGE, Undecodable, prefix
 from tests.schemas import examples
+from tests.schemas.test_head import head_of
 
 T = TypeVar("T")
 CASES = 10_000
@@ -42,6 +43,7 @@ def garbage(seed: int) -> Iterator[bytes]:
         lambda: chance.choice(VALID) + chance.randbytes(chance.randrange(1, 9)),
         lambda: chance.choice(PREFIXES) + chance.choice(VALID)[5:],
         lambda: chance.randbytes(5) + chance.choice(VALID)[5:],
+        lambda: prefix(chance.choice(MAIL_RANGE)) + chance.choice(VALID)[5:],
         lambda: bytes([chance.randrange(256)]) + chance.choice(VALID)[1:],
     ]
     for _ in range(CASES):
@@ -76,11 +78,15 @@ def test_any_bytes_are_read_or_refused() -> None:
     for value in garbage(seed=3):
         name = record_name(value)
         record, head, at = outcome(decode, value), outcome(engagement_head, value), outcome(tick_at, value)
+        assert mail_name(value) == (name if name in MAIL else None)
+        assert not is_unknown_mail(value) or (
+            isinstance(record, Undecodable) and record.code == "unknown_schema" and name is None
+        )
         seen[record.code if isinstance(record, Undecodable) else "read"] += 1
         if not isinstance(record, Undecodable):
             assert name == type(record).__name__
         if isinstance(record, Engagement):
-            assert head == tuple(getattr(record, field) for field in HOT_PREFIX)
+            assert head == head_of(record)
         if isinstance(record, Tick):
             assert at == record.at
         assert isinstance(head, Undecodable) or name == "Engagement"

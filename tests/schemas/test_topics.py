@@ -1,5 +1,6 @@
 """The topic table, its records, their schemas, examples and documentation belong together; nothing is left over."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import msgspec
 import pytest
 from fastavro.validation import validate
 
+from schemas import records
 from schemas.compat import NAMESPACE
-from schemas.records import RECORDS, Reason
+from schemas.records import RECORDS
 from schemas.reference import topics_markdown
 from schemas.topics import TOPICS, physical, topic
 from schemas.wire import HERE, LOCK, read_schema
@@ -45,7 +47,7 @@ def test_topic_rules() -> None:
     """What is deleted has a time, what is compacted none; the inbox has the broker's clock; all lie side by side."""
     for each in TOPICS:
         assert (each.retention_ms is None) == (each.cleanup == "compact"), each.name
-        assert each.partitions == "P", each.name
+        assert each.partitions == ("P" if each.name != "deployment.facts" else 1), each.name
         assert not each.public or each.records, each.name
     assert topic("lead.events").config["message.timestamp.type"] == "LogAppendTime"
 
@@ -57,22 +59,46 @@ def test_schema_and_type_agree(name: str) -> None:
     assert (schema["name"], schema["namespace"]) == (name, NAMESPACE)
     assert schema["doc"]
     assert all(each["doc"].endswith(".") for each in schema["fields"])
-    assert fields_of(RECORDS[name]) == [
-        (each["name"], _default(each["default"]) if "default" in each else msgspec.NODEFAULT)
-        for each in schema["fields"]
-    ]
+    agree(RECORDS[name], schema)
+
+
+def agree(cls: type[msgspec.Struct], schema: dict[str, Any]) -> None:
+    """Hold a type and its schema equal, and those of the records inside it."""
+    fields = msgspec.structs.fields(cls)
+    assert [each.name for each in fields] == [each["name"] for each in schema["fields"]]
+    required = max((n for n, each in enumerate(schema["fields"]) if "default" not in each), default=-1)
+    for number, (field, each) in enumerate(zip(fields, schema["fields"], strict=True)):
+        # Python has no optional field before a required one.
+        optional = "default" in each and number > required
+        assert field.default == (msgspec.convert(each["default"], field.type) if optional else msgspec.NODEFAULT)
+    for each in inner(schema):
+        assert each["doc"].endswith(".")
+        assert all(field["doc"].endswith(".") for field in each["fields"])
+        agree(getattr(records, each["name"]), each)
+
+
+def inner(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schemas of the records that are fields, or items of fields."""
     for each in schema["fields"]:
-        if isinstance(each["type"], dict) and isinstance(each["type"].get("items"), dict):
-            assert [field["name"] for field in each["type"]["items"]["fields"]] == list(Reason.__struct_fields__)
+        kind = each["type"]
+        kind = kind.get("items", kind) if isinstance(kind, dict) else kind
+        if isinstance(kind, dict) and kind["type"] == "record":
+            yield kind
 
 
-def fields_of(cls: type[msgspec.Struct]) -> list[tuple[str, Any]]:
-    """Return each field's name and default."""
-    return [(each.name, each.default) for each in msgspec.structs.fields(cls)]
+def test_one_name_is_one_record() -> None:
+    """A record that stands inside several others is the same in each."""
+    found: dict[str, dict[str, Any]] = {}
 
+    def look(schema: dict[str, Any]) -> None:
+        for each in inner(schema):
+            assert found.setdefault(each["name"], each) == each, each["name"]
+            look(each)
 
-def _default(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    for name in RECORDS:
+        look(read_schema(HERE / "avro" / f"{name}.avsc"))
+    assert "LeadMemory" in found
+    assert not found.keys() & RECORDS.keys()
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -84,6 +84,7 @@ def value_of(did: Did | Time) -> bytes:
             title=did.asset.strip("/").capitalize(),
             verdict=did.verdict,
             email="a@b.example" if did.mail else None,
+            identifiers=(),
             source="laws",
             message_id=did.name,
             call="track",
