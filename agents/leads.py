@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from agents.lane.config import LaneConfig
-from streams.lead_fold import INBOX, LeadFold
+from streams.lead_fold import LeadFold
+from streams.publish import INBOX
 from streams.rules import Rules
 
 ROLE = "leads"
 CHANGELOG = "leads.changelog"
-OUTPUTS = ("lead.state", "lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected")
+OUTPUTS = (
+    "lead.state",
+    "lead.transitions",
+    "lead.alerts",
+    "lead.duplicates",
+    "engagement.quarantine",
+    "engagement.rejected",
+)
 
 
 def leads_config(

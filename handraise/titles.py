@@ -19,7 +19,7 @@ from schemas.codec import Undecodable
 from schemas.head import engagement_head, record_name
 from schemas.keys import partition_of
 from schemas.topics import physical
-from streams.lead_fold import INBOX
+from streams.publish import INBOX
 
 _PATIENCE_S = 3.0
 """On a large inbox the oldest rows may stay without a name; an explanation is not worth a longer wait."""

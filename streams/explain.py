@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from streams.decay import FRACTION_BITS, forward, to_millipoints, value
 from streams.ledger import is_worth, rows
+from streams.links import SIZE, read
 from streams.rules import Rules, group_of, half_life_of
 from streams.score import behaviour
 from streams.state import Lead
@@ -24,6 +25,8 @@ class LedgerRow(NamedTuple):
     """What is left of it after limits and clearing."""
     decayed_millipoints: int
     """What is left of that at the time of the explanation."""
+    device: str | None = None
+    """The id of the device it came from; None for the lead's own key, or none."""
 
 
 class Explanation(NamedTuple):
@@ -53,7 +56,8 @@ def explain(lead: Lead, rules: Rules, at_s: int) -> Explanation:
                 forwarded = forward(rule.millipoints, row.at, rule.half_life_s, lead.line)
                 points = value(forwarded, rule.half_life_s, lead.line, at_s)
             limited = rule.millipoints if is_worth(row, lead) else 0
-            entry = LedgerRow(rule.id, row.event_id.hex(), row.at, rule.millipoints, limited, 0)
+            device = read(lead.links, SIZE * (row.origin - 1)).id.decode() if row.origin else None
+            entry = LedgerRow(rule.id, row.event_id.hex(), row.at, rule.millipoints, limited, 0, device)
             enter(entry, rule.group, points)
     for channel, total in sorted(lead.base.items()):
         group = group_of(channel)

@@ -6,32 +6,30 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
-import msgspec
-
-from schemas.codec import Undecodable
+from schemas.codec import Undecodable, decode
 from schemas.fields import engagement_fields
-from schemas.head import ENGAGEMENTS, engagement_head, record_name, tick_at
+from schemas.head import ENGAGEMENTS, engagement_head, is_unknown_mail, mail_name, record_name, tick_at
 from schemas.keys import partition_of
-from schemas.records import Rejected
+from schemas.records import Mail, Rejected
 from schemas.wire import PREFIX_SIZE
 from streams import state
 from streams.agenda import Agenda
-from streams.fold import InboxRecord, Output, Sealed
-from streams.identity import KIND_NAMES, Kind
+from streams.conditions import fitting
+from streams.contact import first_known, learn, reachable, verify
+from streams.fold import InboxRecord, Sealed
+from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding, News
 from streams.ledger import add, holds, new_lead, rebuild
 from streams.lifecycle import INQUIRY, MQL, STAGES, VISITOR, next_stage
-from streams.poison import PoisonGauge
-from streams.publish import Publisher
+from streams.links import ID
+from streams.poison import NewerMail, PoisonGauge
+from streams.publish import INBOX, Publisher
 from streams.rules import DAY_S, Rule, Rules
 from streams.score import behaviour, behaviour_and_ceiling, earliest_below
-from streams.state import Known, Lead, Moved
+from streams.state import Lead, Match, Moved, State
 
-INBOX = "lead.events"
 CLOCK = b"\x00clock"
 """The key under which a partition remembers the largest tick it has seen."""
 MOST_BYTES = 512 * 1_024
@@ -41,15 +39,11 @@ MOST_DUE = 500
 _SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
 MOST_KEY_BYTES = 1_024
-MOST_DEPTH = 200
-"""Properties that are nested deeper are not looked into: no decoder's own limit may decide."""
-MOST_KNOWN = 8
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
+_NO_NEWS = News()
 _LAST_MS = (1 << 32) * 1_000 - 1
 """States keep seconds in 32 bits: until 2106."""
-_KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 class LeadFold:
@@ -61,14 +55,15 @@ class LeadFold:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge = PoisonGauge(accept_poison)
         self._paused: str | None = None
-        self._open: dict[bytes, Lead | Moved | None] = {}
+        self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
-        self._publisher = Publisher(partition, rules)
+        self._publisher = Publisher(partition, partitions, rules)
+        self._forwarding = Forwarding(self, self._publisher, rules)
         self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
         self._agenda = Agenda(self._due_of)
         for key, value in states.items():
-            if key != CLOCK and isinstance(lead := state.decode(value), Lead) and lead.wake:
-                self._agenda.add(lead.wake, key)
+            if key != CLOCK and (due := state.decode(value).wake):
+                self._agenda.add(due, key)
 
     # -- the contract with the lane
 
@@ -79,6 +74,10 @@ class LeadFold:
             publisher.offset, publisher.count = record.offset, 0
             try:
                 apply(record)
+            except NewerMail as newer:
+                self._gauge.good(good)
+                self._paused = str(newer)
+                return index
             except Undecodable as error:
                 self._gauge.good(good)
                 good = -1
@@ -94,14 +93,16 @@ class LeadFold:
         states, opened, publisher = self._states, self._open, self._publisher
         for key, offset in self._touched.items():
             lead = opened[key]
-            if isinstance(lead, Lead):
-                changes[key] = states[key] = state.encode(lead)
-                if offset >= 0:
-                    publisher.state(key, lead, offset)
-            else:
+            if lead is None:
                 changes[key] = None
                 states.pop(key, None)
-                publisher.gone(key, self._now, offset)
+            else:
+                changes[key] = states[key] = state.encode(lead)
+            if offset >= 0:
+                if isinstance(lead, Lead):
+                    publisher.state(key, lead, offset)
+                else:
+                    publisher.gone(key, self._now, offset)
         if self._now != self._sealed_now:
             changes[CLOCK] = states[CLOCK] = self._now.to_bytes(8, "big")
             self._sealed_now = self._now
@@ -121,6 +122,8 @@ class LeadFold:
             raise Undecodable("too_large", f"the record has {len(value)} bytes; {MOST_BYTES} are taken")
         if value[:PREFIX_SIZE] in ENGAGEMENTS:
             self._engagement(record, value)
+        elif mail_name(value) is not None:
+            self._mail(record, value)
         else:
             self._tick(record, value)
         # Last, so that a record which stays unread has caused nothing.
@@ -128,33 +131,56 @@ class LeadFold:
             self._fire(record.offset)
 
     def _tick(self, record: InboxRecord, value: bytes) -> None:
+        if is_unknown_mail(value):
+            raise NewerMail(
+                f"mail of a newer release, schema id {int.from_bytes(value[1:PREFIX_SIZE], 'big')}\n"
+                f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
+                "  remedy: run the newer release here too; it goes on where this one stopped"
+            )
         name = record_name(value)
         if name != "Tick":
             raise Undecodable(
                 "not_an_inbox_record" if name else "undecodable",
-                f"{INBOX} takes Engagement and Tick; this is {name or 'none of the known records'}",
+                f"{INBOX} takes Engagement, Tick and mail; this is {name or 'none of the known records'}",
             )
         at_ms = tick_at(value)
         if at_ms > min(record.timestamp + _DAY_MS, _LAST_MS):
             raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
         self._now = max(self._now, at_ms // 1_000)
 
+    def _mail(self, record: InboxRecord, value: bytes) -> None:
+        mail = cast("Mail", decode(value))
+        if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, _LAST_MS):
+            raise Undecodable("from_the_future", f"the mail says {mail.at}, over 24 h after it was appended")
+        key = record.key or b""
+        if not self._is_own(key, value):
+            return
+        self._forwarding.receive(key, mail, value)
+
+    def _is_own(self, key: bytes, value: bytes) -> bool:
+        """True for an id of this partition; a record under one of another partition is forwarded."""
+        if not ID.fullmatch(key.decode("latin-1")):
+            raise Undecodable("bad_key", f"the key of {len(key)} bytes is no lead id")
+        if partition_of(key, self._partitions) == self._partition:
+            return True
+        self._publisher.forward(key, value)
+        return False
+
     def _engagement(self, record: InboxRecord, value: bytes) -> None:
-        event_id, occurred_at, kind, asset, title, verdict, email = engagement_head(value)
+        event_id, occurred_at, kind, asset, title, verdict, email, identifiers = engagement_head(value)
         if not 0 <= occurred_at <= record.timestamp + _DAY_MS or occurred_at > _LAST_MS:
             raise Undecodable(
                 "from_the_future" if occurred_at > 0 else "before_1970",
                 f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
             )
         key = record.key or b""
-        lead = self._open.get(key) or self._lead(key)
-        if lead is None:
-            if not _KEY.fullmatch(key):
-                raise Undecodable("bad_key", f"the key of {len(key)} bytes is no lead id")
-            if partition_of(key, self._partitions) != self._partition:
-                return self._forward(key, value)
-        elif isinstance(lead, Moved):
-            return self._forward(lead.to.encode(), value)
+        lead = found = self._open.get(key) or self.state(key)
+        if not isinstance(lead, Lead):
+            lead = None
+            if isinstance(found, Moved):
+                return self._moved(key, found, value, event_id, occurred_at)
+            if not self._is_own(key, value):
+                return None
         if verdict != "human":
             (reasons,) = engagement_fields(value, "verdict_reasons")
             return self._publisher.quarantine(key, value, event_id, verdict, reasons, occurred_at)
@@ -166,12 +192,17 @@ class LeadFold:
         matched = rules.matching(kind, asset)
         for rule in matched:
             if rule.conditions:
-                matched = _fitting(matched, value)
+                matched = fitting(matched, value)
                 break
+        news = _NO_NEWS
+        if (identifiers and identifiers != (key,)) or kind == "alias":
+            news = self._forwarding.read(key, lead, identifiers, kind, value)
         if lead is None:
             as_of = max(at, self._now)
-            known = _first_known(key, value, email, at)
+            known = first_known(key, value, email, at)
             lead = self._open[key] = new_lead(at, as_of, known, rules)
+            if isinstance(found, Match):
+                self._forwarding.duplicates.introduce(key.decode(), found, at)
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
             if at > lead.last_seen:
@@ -179,22 +210,69 @@ class LeadFold:
             elif at < lead.first_seen:
                 lead.first_seen = at
         lead.events += 1
-        fell = add(lead, at, event_id, kind == "page_view", matched, asset, rules)
+        origin = 0 if news is _NO_NEWS else self._forwarding.meet(key, lead, news, at)
+        fell = add(lead, at, event_id, kind == "page_view", matched, asset, rules, origin)
         for rule in matched:
             if rule.keeps_title:
                 _keep_titles(lead, matched, (title or asset)[:MOST_TITLE])
                 break
-        if email is not None and email != lead.email:
-            _learn_email(lead, email, at)
+        if email is not None:
+            if email != lead.email:
+                learn(lead, "e", email, at)
+                lead.email = email
+            if kind == "email_click":
+                verify(lead, email, at)
         self._touched[key] = record.offset
         self._judge(key, lead, kind, event_id, as_of, fell)
         return None
 
-    def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int, fell: bool) -> None:
+    def _moved(self, key: bytes, moved: Moved, value: bytes, event_id: bytes, occurred_at: int) -> None:
+        """An event under an identifier that another lead owns, or nobody."""
+        if moved.to:
+            self._forwarding.used(key, moved, max(occurred_at // 1_000, self._now))
+            self._publisher.forward(moved.to.encode(), value)
+        else:
+            reasons = (f"over {MOST_OWNERS} leads have owned this device: whose event it is cannot be told",)
+            self._publisher.quarantine(key, value, event_id, "suspect", reasons, occurred_at)
+
+    # -- what identities ask of the fold (streams.forwarding.Leads)
+
+    @property
+    def now(self) -> int:
+        """The largest tick so far, in seconds."""
+        return self._now
+
+    def state(self, key: bytes) -> State | None:
+        """The state under a key, decoded once a batch."""
+        try:
+            return self._open[key]
+        except KeyError:
+            value = self._states.get(key)
+            if value is None:
+                return None
+            lead = self._open[key] = state.decode(value)
+            return lead
+
+    def keep(self, key: bytes, state: State, wake: int, published: bool) -> None:
+        """Remember a state; `wake`: when a tick is to look at it; `published`: the public is to hear of it."""
+        self._open[key] = state
+        if published:
+            self._touched[key] = self._publisher.offset
+        else:
+            self._touched.setdefault(key, _SILENT)
+        if wake and wake != state.wake:
+            self._wake(key, state, wake)
+
+    def judge(self, key: bytes, lead: Lead, as_of: int) -> None:
+        """Stage and heat after a lead has become more, or less, by what another one told it."""
+        self._judge(key, lead, "", None, as_of, True)
+
+    def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes | None, as_of: int, fell: bool) -> None:
         """Stage and heat after an accepted event, and when a tick is to look next."""
         rules = self._rules
+        cause_event = None if event_id is None else event_id.hex()
         if lead.stage == VISITOR and (lead.email is not None or key[:1] != b"a" or kind in rules.inquiry_kinds):
-            self._inquire(key, lead, kind, event_id, as_of)
+            self._inquire(key, lead, kind, cause_event, as_of)
         # The ceiling saves most leads the price of a score: below every mark nothing can happen.
         if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
             score, lead.ceiling = behaviour_and_ceiling(lead, rules, as_of)
@@ -204,29 +282,29 @@ class LeadFold:
             ):
                 lead.stage, lead.stage_since = MQL, as_of
                 cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
-                self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, event_id.hex())
-            if not lead.hot_since and score >= rules.hot_at:
+                self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
+            if not lead.hot_since and score >= rules.hot_at and reachable(lead):
                 lead.hot_since, fell = as_of, True
                 publisher = self._publisher
-                publisher.heat(key, lead, as_of, score, event_id.hex())
+                publisher.heat(key, lead, as_of, score, cause_event)
                 alerted_at = lead.opened().alerted_at
                 if not alerted_at or as_of - alerted_at >= rules.cooldown_s:
                     lead.keep(alerted_at=as_of)
-                    publisher.hot_lead(key, lead, score, event_id.hex())
+                    publisher.hot_lead(key, lead, score, cause_event)
         if lead.hot_since:
             if fell or not lead.wake:
                 self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
         elif not lead.wake and key.startswith(b"a_"):
             self._wake(key, lead, as_of + rules.anonymous_idle_s)
 
-    def _inquire(self, key: bytes, lead: Lead, kind: str, event_id: bytes, as_of: int) -> None:
+    def _inquire(self, key: bytes, lead: Lead, kind: str, cause_event: str | None, as_of: int) -> None:
         """A visitor that can be answered, or has asked for something, becomes an inquiry."""
         can_be_answered = key[:1] != b"a" or lead.email is not None
         if next_stage(VISITOR, can_be_answered or kind in self._rules.inquiry_kinds, False) == INQUIRY:
             lead.stage, lead.stage_since = INQUIRY, as_of
             cause = "it can be answered" if can_be_answered else f"it asked for something: {kind}"
             score = behaviour(lead, self._rules, as_of)
-            self._publisher.stage(key, lead, STAGES[VISITOR], cause, score, event_id.hex())
+            self._publisher.stage(key, lead, STAGES[VISITOR], cause, score, cause_event)
 
     # -- what is due
 
@@ -235,9 +313,11 @@ class LeadFold:
             key = self._agenda.pop(self._now)
             if key is None:
                 return
-            lead = self._lead(key)
-            if isinstance(lead, Lead):
-                self._due(key, lead, offset)
+            found = self.state(key)
+            if isinstance(found, Lead):
+                self._due(key, found, offset)
+            elif found is not None:
+                self._unused(key, found)
 
     def _due(self, key: bytes, lead: Lead, offset: int) -> None:
         now, rules = self._now, self._rules
@@ -262,8 +342,16 @@ class LeadFold:
             self._touched[key] = offset
         return None
 
-    def _wake(self, key: bytes, lead: Lead, due: int) -> None:
-        lead.wake = due
+    def _unused(self, key: bytes, found: Moved | Match) -> None:
+        """Forget an address or a match that nothing has used for long."""
+        self._touched.setdefault(key, _SILENT)
+        if (idle_at := found.used + MOVED_IDLE_S) > self._now:
+            self._wake(key, found, idle_at)
+        else:
+            self._open[key] = None
+
+    def _wake(self, key: bytes, state: State, due: int) -> None:
+        state.wake = due
         self._agenda.add(due, key)
 
     def _due_of(self, key: bytes) -> int:
@@ -273,23 +361,9 @@ class LeadFold:
         else:
             value = self._states.get(key)
             lead = state.decode(value) if value else None
-        return lead.wake if isinstance(lead, Lead) else 0
+        return lead.wake if lead is not None else 0
 
     # -- helpers
-
-    def _lead(self, key: bytes) -> Lead | Moved | None:
-        """The state under a key, decoded once a batch."""
-        try:
-            return self._open[key]
-        except KeyError:
-            value = self._states.get(key)
-            if value is None:
-                return None
-            lead = self._open[key] = state.decode(value)
-            return lead
-
-    def _forward(self, key: bytes, value: bytes) -> None:
-        self._publisher.mail(Output(INBOX, partition_of(key, self._partitions), key, value, []))
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
@@ -316,44 +390,6 @@ class LeadFold:
             )
         )
         return True
-
-
-def _fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
-    """The rules whose conditions hold for the event's properties."""
-    (text,) = engagement_fields(value, "properties")
-    properties: Any = None
-    if _depth(text) <= MOST_DEPTH:
-        with contextlib.suppress(msgspec.DecodeError):
-            properties = msgspec.json.decode(text)
-    if not isinstance(properties, Mapping):
-        properties = {}
-    return tuple(rule for rule in matched if all(condition.holds(properties) for condition in rule.conditions))
-
-
-def _depth(text: str) -> int:
-    """How deep brackets are nested in a JSON text, texts in it left out; never less than it is."""
-    brackets = text.count("[") + text.count("{")
-    if brackets <= MOST_DEPTH:
-        return brackets
-    depth = deepest = 0
-    for found in _BRACKETS.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[Known]:
-    """The identifier that the key was made of, if the event tells it."""
-    user_id, anonymous_id = engagement_fields(value, "user_id", "anonymous_id")
-    values: dict[Kind, str | None] = {"u": user_id, "e": email, "a": anonymous_id}
-    return [Known(KIND_NAMES[kind], value, at) for kind, value in values.items() if value and key[:1] == kind.encode()]
-
-
-def _learn_email(lead: Lead, email: str, at: int) -> None:
-    known = lead.known
-    if len(known) < MOST_KNOWN and all(each.value != email or each.kind != "email" for each in known):
-        lead.keep(known=[*known, Known("email", email, at)])
-    lead.email = email
 
 
 def _keep_titles(lead: Lead, matched: tuple[Rule, ...], title: str) -> None:

@@ -38,6 +38,8 @@ class Row(NamedTuple):
     """False where a limit cut it."""
     once: bytes
     """What a once-only match is remembered by, or nothing."""
+    origin: int
+    """The place of its device in `Lead.links`, from 1; 0 for the lead's own key or none."""
 
 
 def week_start(at: int) -> int:
@@ -53,7 +55,7 @@ def line_for(last_seen: int) -> int:
 
 def new_lead(at: int, as_of: int, known: list[Known], rules: Rules) -> Lead:
     """A lead about to receive its first event."""
-    emails = [each.value for each in known if each.kind == "email"]
+    emails = [each.value for each in known if each.kind == "e"]
     rest = pack(Rest(known=known))
     return Lead(
         rules.number, line_for(at), at, at, as_of, stage_since=as_of, email=emails[-1] if emails else None, rest=rest
@@ -74,8 +76,17 @@ def once_key(rule: Rule, asset: str) -> bytes:
     return hashlib.blake2b(text, digest_size=8).digest()
 
 
-def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[Rule], asset: str, rules: Rules) -> bool:
-    """Enter an event that is no repeat, with the rules it matched.
+def add(
+    lead: Lead,
+    at: int,
+    event_id: bytes,
+    is_page: bool,
+    matched: Iterable[Rule],
+    asset: str,
+    rules: Rules,
+    origin: int = 0,
+) -> bool:
+    """Enter an event that is no repeat, with the rules it matched and the place of its device in `Lead.links`.
 
     Returns True if the score can have fallen by it: negative points, a group cleared, an event out of order, new rules.
     """
@@ -85,7 +96,7 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
     if at - lead.line >= HORIZON_S + 7 * DAY_S:
         move_line(lead, line_for(at), rules)
     if len(lead.times) >= 4 * MAX_EVENTS:
-        _make_room(lead, at, rules)
+        fold_oldest(lead, MAX_EVENTS // 4, max(at, _time(lead, -1)), rules)
     if at < lead.line:
         return _add_late(lead, at, matched, asset) or fell
     if len(lead.times) >= 4 * MAX_EVENTS:
@@ -94,7 +105,7 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
             return True
         return fell
     if lead.times and at < _time(lead, -1):
-        _insert(lead, at, event_id, is_page, matched, asset)
+        _insert(lead, at, event_id, is_page, matched, asset, origin)
         rebuild(lead, rules)
         return True
     marks, recorded = "", lead.marks
@@ -116,10 +127,17 @@ def add(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[R
                 lead.ceiling += rule.millipoints
             else:
                 fell = True
+    if origin or lead.origins:
+        lead.origins = origins(lead) + bytes((origin,))
     lead.times += _pack_time(at)
     lead.ids += event_id
     lead.marks += marks + END
     return fell
+
+
+def origins(lead: Lead) -> bytes:
+    """The column of origins, written out if it is left empty."""
+    return lead.origins or bytes(len(lead.times) // 4)
 
 
 def _clear(lead: Lead, at: int, matched: Iterable[Rule]) -> bool:
@@ -132,13 +150,12 @@ def _clear(lead: Lead, at: int, matched: Iterable[Rule]) -> bool:
     return bool(groups)
 
 
-def _make_room(lead: Lead, at: int, rules: Rules) -> None:
-    """Fold the oldest weeks of a full ledger early, a quarter of it or more, but whole weeks and never the newest.
+def fold_oldest(lead: Lead, count: int, newest: int, rules: Rules) -> None:
+    """Fold so many of the oldest events early, or more: whole weeks, and never that of the newest event's time.
 
     Folding a part of a week would forget which limits are used up, and a flood would score over and over.
     """
-    newest = week_start(max(at, _time(lead, -1)))
-    line = min(newest, week_start(_time(lead, MAX_EVENTS // 4)) + 7 * DAY_S)
+    line = min(week_start(newest), week_start(_time(lead, count)) + 7 * DAY_S)
     if line > lead.line:
         move_line(lead, line, rules)
 
@@ -217,7 +234,9 @@ def _drop_group(sums: dict[int, int], group: int) -> list[tuple[int, int]]:
     return [(channel, sums.pop(channel)) for channel in list(sums) if group_of(channel) == group]
 
 
-def _insert(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[Rule], asset: str) -> None:
+def _insert(
+    lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterable[Rule], asset: str, origin: int
+) -> None:
     """Put an event into its place in the columns, its matches not yet judged."""
     count = len(lead.times) // 4
     index = next((i for i in range(count, 0, -1) if _time(lead, i - 1) <= at), 0)
@@ -227,6 +246,9 @@ def _insert(lead: Lead, at: int, event_id: bytes, is_page: bool, matched: Iterab
     keys = b"".join(once_key(rule, asset) for rule in matched if rule.once)
     place = 8 * sum(has_key(mark) for part in parts[:index] for mark in part)
     lead.onces = lead.onces[:place] + keys + lead.onces[place:]
+    if origin or lead.origins:
+        column = origins(lead)
+        lead.origins = column[:index] + bytes((origin,)) + column[index:]
     lead.times = lead.times[: 4 * index] + _pack_time(at) + lead.times[4 * index :]
     lead.ids = lead.ids[: 8 * index] + event_id + lead.ids[8 * index :]
     lead.marks = END.join(parts)
@@ -238,6 +260,7 @@ def rows(lead: Lead, rules: Rules) -> Iterator[list[Row]]:
     visits, old_onces = rest.visits_before, rest.old_onces
     once_seen: set[bytes] = set()
     used: dict[tuple[int, int, int], int] = {}
+    origin_of = origins(lead)
     for index, part in enumerate(lead.marks.split(END)[:-1]):
         at = _time(lead, index)
         found: list[Row] = []
@@ -266,7 +289,7 @@ def rows(lead: Lead, rules: Rules) -> Iterator[list[Row]]:
             if counts:
                 for place in places:
                     used[place] = used.get(place, 0) + 1
-            found.append(Row(at, event_id, rule, counts, key if rule.once else b""))
+            found.append(Row(at, event_id, rule, counts, key if rule.once else b"", origin_of[index]))
         yield found
 
 
@@ -331,6 +354,7 @@ def move_line(lead: Lead, line: int, rules: Rules) -> None:
     lead.keep(visits_before=visits, old_onces=old_onces[-8 * MAX_OLD_ONCES :])
     lead.times, lead.ids, lead.onces = lead.times[4 * folded :], lead.ids[8 * folded :], lead.onces[keys:]
     lead.marks = END.join(parts[folded:])
+    lead.origins = lead.origins[folded:]
     rebuild(lead, rules)
 
 

@@ -38,3 +38,7 @@ class PoisonGauge:
         self._places.append(self._seen)
         self._seen += 1
         return True
+
+
+class NewerMail(Exception):  # noqa: N818  it is no error of anybody's
+    """Mail of a release that this one does not know: it must not be rejected, so the partition stops."""

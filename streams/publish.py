@@ -10,7 +10,8 @@ from datetime import date
 
 from schemas.codec import encode
 from schemas.fast import lead_state_writer
-from schemas.records import LeadAlert, LeadTransition, Quarantined, Rejected
+from schemas.keys import partition_of
+from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected
 from schemas.wire import LOCK, prefix
 from streams.fold import Output
 from streams.lifecycle import STAGES
@@ -28,6 +29,10 @@ _TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
 _ALERT: Header = ("ce_type", b"handraise.LeadAlert")
 _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
+_DUPLICATE: Header = ("ce_type", b"handraise.LeadDuplicate")
+INBOX = "lead.events"
+EVIDENCE = {"m": "email_spelling", "e": "email_claimed", "p": "phone", "n": "name_and_company"}
+"""What is thought to show that two leads are one person, by the first letter of its id."""
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MOST_DAYS = 4_096
 _MINUTES = [f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute in range(1_440)]
@@ -37,8 +42,8 @@ _SECONDS = [f"{second:02d}Z".encode() for second in range(60)]
 class Publisher:
     """Collects the outputs of one partition's open batch."""
 
-    def __init__(self, partition: int, rules: Rules) -> None:
-        self._partition, self._rules = partition, rules
+    def __init__(self, partition: int, partitions: int, rules: Rules) -> None:
+        self._partition, self._partitions, self._rules = partition, partitions, rules
         self._outputs: list[Output] = []
         self.offset = 0
         """The inbox record that is being folded."""
@@ -53,9 +58,13 @@ class Publisher:
         outputs, self._outputs = self._outputs, []
         return outputs
 
-    def mail(self, output: Output) -> None:
-        """A record for an inbox, as it is."""
-        self._outputs.append(output)
+    def forward(self, key: bytes, value: bytes) -> None:
+        """A record for the fold's own inbox, as it is, under the key of another lead."""
+        self._outputs.append(Output(INBOX, partition_of(key, self._partitions), key, value, []))
+
+    def mail(self, key: bytes, record: Mail) -> None:
+        """What one lead tells another."""
+        self.forward(key, encode(record))
 
     def state(self, key: bytes, lead: Lead, offset: int) -> None:
         """The present state of a lead, as of its last event."""
@@ -72,7 +81,7 @@ class Publisher:
         headers = self._headers(f"{self._id}{offset}-{key.decode()}", _STATE, at, key)
         self._outputs.append(Output("lead.state", self._partition, key, None, headers))
 
-    def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str) -> None:
+    def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
         """A change of stage, after it happened to the lead."""
         self._transition(key, "stage", before, STAGES[lead.stage], lead.as_of, cause, cause_event, score)
 
@@ -86,7 +95,29 @@ class Publisher:
             cause = f"score {score / 1_000:.1f} fell below {rules.cool_below // 1_000}"
             self._transition(key, "heat", "hot", "cold", at, cause, cause_event, score)
 
-    def hot_lead(self, key: bytes, lead: Lead, score: int, cause_event: str) -> None:
+    def identity(self, key: bytes, before: str, after: str, at: int, cause: str, other: str | None, score: int) -> None:
+        """A change of who a lead is; `other` is the lead that it became a part of, or was one of."""
+        self._transition(key, "identity", before, after, at, cause, None, score, other)
+
+    def duplicate(self, evidence_id: str, pair: tuple[str, str], status: str, at: int, cause: str) -> None:
+        """What is thought of two leads that may be one person, in their order."""
+        lead_id, other_id = pair
+        record = LeadDuplicate(
+            evidence_id=evidence_id,
+            evidence=EVIDENCE[evidence_id[:1]],
+            lead_id=lead_id,
+            other_id=other_id,
+            status=status,
+            at=at * 1_000,
+            cause=cause,
+            source_partition=self._partition,
+            source_offset=self.offset,
+        )
+        key = f"{evidence_id}:{lead_id}:{other_id}".encode()
+        headers = self._headers(self._next_id(), _DUPLICATE, at, key)
+        self._outputs.append(Output("lead.duplicates", self._partition, key, encode(record), headers))
+
+    def hot_lead(self, key: bytes, lead: Lead, score: int, cause_event: str | None) -> None:
         """The alert that a lead got hot."""
         rules, alert_id = self._rules, self._next_id()
         known = {known.kind: known.value for known in reversed(lead.known)}
@@ -99,8 +130,8 @@ class Publisher:
             level=rules.level(score),
             reasons=top_reasons(lead, rules, lead.as_of),
             follow_up=rules.follow_up,
-            email=known.get("email"),
-            user_id=known.get("user"),
+            email=known.get("e"),
+            user_id=known.get("u"),
             model=rules.version,
             cause_event=cause_event,
             source_partition=self._partition,
@@ -133,7 +164,16 @@ class Publisher:
         self._outputs.append(Output("engagement.rejected", self._partition, key, encode(record), headers))
 
     def _transition(
-        self, key: bytes, aspect: str, before: str, after: str, at: int, cause: str, cause_event: str | None, score: int
+        self,
+        key: bytes,
+        aspect: str,
+        before: str,
+        after: str,
+        at: int,
+        cause: str,
+        cause_event: str | None,
+        score: int,
+        other: str | None = None,
     ) -> None:
         record = LeadTransition(
             lead_id=key.decode(),
@@ -146,6 +186,7 @@ class Publisher:
             behaviour_millipoints=score,
             source_partition=self._partition,
             source_offset=self.offset,
+            other=other,
         )
         headers = self._headers(self._next_id(), _TRANSITION, at, key)
         self._outputs.append(Output("lead.transitions", self._partition, key, encode(record), headers))

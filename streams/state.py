@@ -1,4 +1,4 @@
-"""What is remembered under a lead's key: a `Lead`, or `Moved`, a forwarding address.
+"""What is remembered under a key: a `Lead`; `Moved`, a forwarding address; or `Match`, who shares a piece of evidence.
 
 States are MessagePack arrays (a tag first), small because millions of them are kept in memory.  All times are whole
 seconds since the epoch; 0 means never.
@@ -21,11 +21,17 @@ PAGE = "\x01"
 
 
 class Known(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An identifier of the lead and since when it is known."""
+    """An identifier of the lead as people write it, and since when it is known.
+
+    Devices are not among them: their anonymous ids are kept as lead ids, in `Lead.links`.
+    """
 
     kind: str
+    """One letter, see `streams.identity.KIND_NAMES`."""
     value: str
     since: int
+    verified: int = 0
+    """Since when a human's click from a mail has shown that it is theirs."""
 
 
 class Visits(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -54,16 +60,19 @@ class Rest(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What `onces` held for folded events, the newest 64."""
     visits_before: Visits = NO_VISITS
     """The count of visits at `line`."""
+    crowded: int = 0
+    """Since when the lead has too many identifiers to take another."""
 
 
 class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
-    """A lead: its recent events, its sums, and where it stands.
+    """A lead: its recent events, its sums, where it stands, and which identifiers it has seen.
 
     The recent events stand in columns, in order of time: `times` (4 bytes each, little-endian), `ids` (8 bytes
-    each), `marks` (per event: one character for each rule it matched, saying whether the match counts, then END) and
-    `onces` (8 bytes for each match of a rule that counts once, a hash of rule and asset, in the order of the marks).
-    Events before `line` are folded into `base`; `sums` is base and recent events together.  Both are sums in forward
-    form relative to `line`, by channel.
+    each), `marks` (per event: one character for each rule it matched, saying whether the match counts, then END),
+    `onces` (8 bytes for each match of a rule that counts once, a hash of rule and asset, in the order of the marks) and
+    `origins` (a byte each: the place in `links` of the device it came from, counted from 1; 0 for the lead's own key or
+    none; empty if all are 0).  Events before `line` are folded into `base`; `sums` is base and recent events together.
+    Both are sums in forward form relative to `line`, by channel.
     """
 
     model: int
@@ -93,6 +102,9 @@ class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
     """The score in milli-points will not exceed this as long as no points are added."""
     wake: int = 0
     """When a tick is to look at this lead next."""
+    origins: bytes = b""
+    links: bytes = b""
+    """The ids it has seen beside its own, in the order in which it saw them first: see `streams.links`."""
 
     def opened(self) -> Rest:
         """The rest, decoded."""
@@ -118,19 +130,45 @@ class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
         return self.opened().late
 
 
-class Moved(msgspec.Struct, array_like=True, tag="M"):
-    """A forwarding address: this lead's events belong to another lead."""
+class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
+    """A forwarding address: what is said under this key belongs to another lead."""
 
     to: str
+    """The other lead's id; empty if the identifier has had too many owners to be anybody's."""
+    at: int
+    """When that lead was last seen with this identifier, as far as it said so."""
+    used: int
+    """When anything was last said under this key, to the day."""
+    wake: int = 0
+    """When a tick is to look at this key next."""
+    owners: int = 1
+    """Leads that have owned or claimed it."""
+    frozen: bytes = b""
+    """The `Lead` that was merged by somebody's wish, so that it can be undone; empty if none was."""
 
+
+class Match(msgspec.Struct, array_like=True, tag="S", gc=False):
+    """The leads that share a piece of evidence, and so may be one person."""
+
+    evidence: str
+    """The id of the evidence."""
+    leads: list[str]
+    used: int
+    """When one was last added."""
+    wake: int = 0
+    apart: list[tuple[str, str]] = []
+    """Pairs of which somebody has said that they are not the same, each in order."""
+
+
+State = Lead | Moved | Match
 
 _encoder = msgspec.msgpack.Encoder()
 _UNTOUCHED = msgspec.structs.astuple(Rest())
 _rest_decoder = msgspec.msgpack.Decoder(Rest)
-_decoder: msgspec.msgpack.Decoder[Lead | Moved] = msgspec.msgpack.Decoder(Lead | Moved)
+_decoder: msgspec.msgpack.Decoder[State] = msgspec.msgpack.Decoder(State)
 
 encode = _encoder.encode
-"""Lead | Moved → bytes."""
+"""A state as bytes."""
 
 
 def pack(rest: Rest) -> bytes:
@@ -141,6 +179,6 @@ def pack(rest: Rest) -> bytes:
     return encode(values)
 
 
-def decode(value: bytes) -> Lead | Moved:
+def decode(value: bytes) -> State:
     """The state in `value`; raises msgspec.ValidationError or DecodeError where the changelog holds none."""
     return _decoder.decode(value)

@@ -22,7 +22,7 @@ from handraise.demo.story import HISTORY_DAYS, Act, Story
 from handraise.failure import Failure
 from handraise.settings import Settings
 from handraise.subscriber import Subscriber, subscribe
-from streams.lead_fold import INBOX
+from streams.publish import INBOX
 
 _BATCH = 50
 _REFRESH_S = 0.25

@@ -1,0 +1,328 @@
+"""Who a lead is: identifiers met in events, and what leads write to each other about them.
+
+A lead lives under its strongest identifier.  A weaker one that it meets gets a `Link`; who lives under that one sends
+what it remembers as `Absorb` and leaves a forwarding address, `Moved`.  Addresses always point to a stronger lead
+(`streams.links.order`), so they never form a circle; who absorbs a lead writes to all that pointed to it, so that
+chains stay short.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.codec import Undecodable
+from schemas.fields import engagement_fields
+from schemas.records import Absorb, DeviceLost, Link, Mail, Merge, NotTheSame, Release, Sighted, Unmerge
+from streams import links, state
+from streams.contact import learn
+from streams.duplicates import Duplicates, Leads
+from streams.ledger import new_lead, rebuild
+from streams.lifecycle import STAGES
+from streams.links import LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
+from streams.publish import Publisher
+from streams.rules import DAY_S, Rules
+from streams.score import behaviour
+from streams.state import Lead, Match, Moved, State
+from streams.union import give_back, lead_of, memory_of, unite
+
+MOVED_IDLE_S = 180 * DAY_S
+"""An address that nothing used for so long is forgotten."""
+MOST_OWNERS = 16
+"""An identifier that more leads have owned or claimed is nobody's."""
+_EVIDENCE = (b"m_", b"p_", b"n_")
+
+
+class News(NamedTuple):
+    """What an event tells of who it is about."""
+
+    identifiers: tuple[bytes, ...] = ()
+    """Ids, the strongest first."""
+    phone: str | None = None
+    """The telephone number, if the lead does not know it."""
+    aliases: tuple[str, ...] = ()
+    """Lead ids that an alias call says to be the same person."""
+
+
+class Forwarding:
+    """Identifiers and mail of one partition's leads."""
+
+    def __init__(self, leads: Leads, publisher: Publisher, rules: Rules) -> None:
+        self._leads, self._publisher, self._rules = leads, publisher, rules
+        self.duplicates = Duplicates(leads, publisher)
+
+    # -- events
+
+    def read(self, key: bytes, lead: Lead | None, identifiers: tuple[bytes, ...], kind: str, value: bytes) -> News:
+        """What an event tells of who it is about beside its head; raises Undecodable before anything is changed."""
+        phone: str | None = None
+        for id in identifiers:
+            if id != key and (lead is None or links.find(lead.links, id) < 0):
+                links.check(id.decode(), "ueampn")
+                if id.startswith(b"p_"):
+                    (phone,) = engagement_fields(value, "phone")
+        aliases: tuple[str, ...] = ()
+        if kind == "alias":
+            aliases = engagement_fields(value, "aliases")[0] or ()
+            for alias in aliases:
+                links.order(alias)
+        return News(identifiers, phone, aliases)
+
+    def meet(self, key: bytes, lead: Lead, news: News, at: int) -> int:
+        """Take note of an event's identifiers, and link those that the lead does not know.
+
+        Returns the place in `Lead.links` of the device that it came from, from 1; 0 for the lead's own key or none.
+        """
+        origin = 0
+        for number, id in enumerate(news.identifiers):
+            if id == key:
+                continue
+            place = links.find(lead.links, id)
+            # The strongest is not linked: the record came under its key, or was forwarded by it.
+            if number:
+                place = self._see(key, lead, id, place, at)
+            if links.is_device(id):
+                origin = place // links.SIZE + 1
+        if news.phone:
+            learn(lead, "p", news.phone, at)
+        for alias in news.aliases:
+            # A weaker lead cannot own a stronger one; two of a kind settle it between themselves.
+            if alias.encode() != key and links.order(alias)[0] >= links.order(key.decode())[0]:
+                self._see(key, lead, alias.encode(), links.find(lead.links, alias.encode()), at)
+        return origin
+
+    def _see(self, key: bytes, lead: Lead, id: bytes, place: int, at: int) -> int:
+        """Note that the lead was seen with an identifier; returns the place of its entry, or -1."""
+        link = links.Link(id, at, at, OURS)
+        if place >= 0:
+            known = links.read(lead.links, place)
+            if known.status != LOST and at - known.seen < RELINK_S:
+                if at > known.seen or at < known.since:
+                    known = known._replace(seen=max(at, known.seen), since=min(at, known.since))
+                    lead.links = links.write(lead.links, place, known)
+                return place
+            link = link._replace(since=min(at, known.since), seen=max(at, known.seen))
+        elif len(lead.links) >= MOST_LINKS * links.SIZE:
+            self._crowded(key, lead)
+            return -1
+        else:
+            place = len(lead.links)
+        lead.links = links.write(lead.links, place, link)
+        self._claim(key.decode(), link)
+        return place
+
+    def _claim(self, owner: str, link: links.Link, via: str | None = None) -> None:
+        """Tell an identifier whose it is."""
+        id, at = link.id, link.seen * 1_000
+        if id.startswith(_EVIDENCE):
+            home = b"e" + id[1:] if id.startswith(b"m_") else id
+            self._publisher.mail(home, Sighted(lead=owner, evidence=id.decode(), at=at, via=via))
+        elif id[:1] == owner[:1].encode() and via is None:
+            self._publisher.mail(id, Merge(other=owner, at=at, by="alias"))
+        else:
+            self._publisher.mail(id, Link(owner=owner, at=at, via=via))
+
+    def _crowded(self, key: bytes, lead: Lead) -> None:
+        if not lead.opened().crowded:
+            lead.keep(crowded=lead.as_of)
+            cause = f"it has {MOST_LINKS} identifiers, as a login that many share has: no more are linked"
+            score = behaviour(lead, self._rules, lead.as_of)
+            self._publisher.identity(key, "linking", "quarantined", lead.as_of, cause, None, score)
+
+    # -- mail
+
+    def receive(self, key: bytes, mail: Mail, value: bytes) -> None:
+        """What one mail to the lead under a key changes.  Raises Undecodable for mail that no fold writes."""
+        at, found = mail.at // 1_000, self._leads.state(key)
+        match mail:
+            case Link():
+                self._link(key, found, mail, at)
+            case Sighted():
+                self.duplicates.sighted(key, found, mail, at)
+            case NotTheSame():
+                self.duplicates.not_the_same(key, found, mail, at)
+            case Unmerge():
+                self._unmerge(key, found, at)
+            case Absorb() | DeviceLost() | Merge() | Release():
+                if isinstance(found, Moved):
+                    self._pass_on(key, found, mail, value)
+                elif isinstance(mail, Absorb):
+                    self._absorb(key, found, mail, at)
+                elif isinstance(mail, Merge):
+                    self._merge(key, found, mail, at)
+                elif isinstance(found, Lead):
+                    if isinstance(mail, DeviceLost):
+                        self._device_lost(key, found, mail, at)
+                    else:
+                        self._release(key, found, mail)
+
+    def used(self, key: bytes, moved: Moved, at: int) -> None:
+        """Note that an address was used; once a day is enough."""
+        if at - moved.used >= DAY_S:
+            moved.used = at
+            self._leads.keep(key, moved, at + MOVED_IDLE_S, published=False)
+
+    def _pass_on(self, key: bytes, moved: Moved, mail: Absorb | DeviceLost | Merge | Release, value: bytes) -> None:
+        if not moved.to:
+            if not isinstance(mail, DeviceLost):
+                raise Undecodable("quarantined", f"{key.decode()} has had too many owners to be anybody's")
+        elif not (isinstance(mail, Merge) and mail.other == moved.to):
+            self.used(key, moved, max(self._leads.now, mail.at // 1_000))
+            self._publisher.forward(moved.to.encode(), value)
+
+    def _link(self, key: bytes, found: State | None, mail: Link, at: int) -> None:
+        owner = mail.owner
+        if owner.encode() == key:
+            return
+        if not links.order(owner) < links.order(key.decode()):
+            raise Undecodable("bad_mail", f"{owner} is not stronger than {key.decode()}, which it would own")
+        if isinstance(found, Moved):
+            self._relink(key, found, owner, mail.via, at)
+        elif isinstance(found, Lead):
+            if not key.startswith(b"u_"):
+                self._move(key, found, owner, at, "link", "it was linked to a stronger identifier")
+        else:
+            self._address(key, owner, at, found)
+
+    def _address(self, key: bytes, owner: str, at: int, found: Match | None) -> None:
+        """Leave an address where no lead lives."""
+        self._leads.keep(key, Moved(owner, at, at), max(at, self._leads.now) + MOVED_IDLE_S, published=False)
+        if found is not None:
+            self.duplicates.introduce(owner, found, at)
+
+    def _move(self, key: bytes, lead: Lead, owner: str, at: int, cause: str, words: str) -> None:
+        """Send what a lead remembers to its owner, and leave an address."""
+        as_of = max(lead.as_of, self._leads.now)
+        if lead.model != self._rules.number:
+            rebuild(lead, self._rules)
+        score = behaviour(lead, self._rules, as_of)
+        absorb = Absorb(source=key.decode(), owner=owner, at=at * 1_000, cause=cause, memory=memory_of(lead))
+        self._publisher.mail(owner.encode(), absorb)
+        self._publisher.identity(key, "lead", "moved", as_of, words, owner, score)
+        frozen = state.encode(lead) if cause == "merge" else b""
+        self._leads.keep(key, Moved(owner, at, as_of, frozen=frozen), as_of + MOVED_IDLE_S, published=True)
+
+    def _relink(self, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
+        id, former = key.decode(), moved.to
+        if former == owner:
+            moved.at = max(at, moved.at)
+        elif not former:
+            self._lost(owner, id, at, "quarantined", "")
+            return
+        elif former == via and at >= moved.at:
+            moved.to, moved.at = owner, at
+        elif not links.is_device(key):
+            self._claimed(key, moved, owner, at)
+        elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
+            moved.to, moved.at, moved.owners = owner, at, moved.owners + 1
+            if moved.owners > MOST_OWNERS:
+                moved.to = ""
+                cause = f"over {MOST_OWNERS} leads have owned it, as a device that many share: it is nobody's"
+                self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, None, 0)
+                self._lost(owner, id, at, "quarantined", "")
+                self._lost(former, id, at, "quarantined", "")
+            else:
+                self._lost(former, id, at, "moved", owner)
+        else:
+            self._lost(owner, id, moved.at, "moved", former)
+        moved.used = max(at, moved.used)
+        self._leads.keep(key, moved, max(moved.used, self._leads.now) + MOVED_IDLE_S, published=False)
+
+    def _claimed(self, key: bytes, moved: Moved, owner: str, at: int) -> None:
+        """A second lead claims an address of a person: the first keeps it."""
+        id, moved.owners = key.decode(), moved.owners + 1
+        if moved.owners <= MOST_OWNERS and not id.startswith("u_"):
+            self._publisher.duplicate(
+                id, links.pair(moved.to, owner), "suspected", at, "both gave the same e-mail address"
+            )
+        elif moved.owners == MOST_OWNERS + 1:
+            cause = f"over {MOST_OWNERS} leads have claimed it: claims are no longer reported"
+            self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, moved.to, 0)
+        self._lost(owner, id, at, "claimed", moved.to)
+
+    def _lost(self, to: str, id: str, at: int, reason: str, owner: str) -> None:
+        self._publisher.mail(to.encode(), DeviceLost(identifier=id, at=at * 1_000, reason=reason, owner=owner))
+
+    def _device_lost(self, key: bytes, lead: Lead, mail: DeviceLost, at: int) -> None:
+        place = links.find(lead.links, mail.identifier.encode())
+        if place < 0 or mail.owner.encode() == key:
+            return
+        link = links.read(lead.links, place)
+        if mail.reason != "moved":
+            link = link._replace(status=REFUSED)
+        elif link.seen > at:
+            self._claim(key.decode(), link)
+        else:
+            link = link._replace(status=LOST)
+        lead.links = links.write(lead.links, place, link)
+        self._leads.keep(key, lead, lead.wake, published=False)
+
+    def _absorb(self, key: bytes, found: Lead | Match | None, mail: Absorb, at: int) -> None:
+        source = mail.source.encode()
+        links.order(mail.owner)
+        if source == key or links.order(mail.source) < links.order(key.decode()):
+            raise Undecodable(
+                "bad_mail", f"{key.decode()} cannot absorb {mail.source[:40]}, which is stronger or itself"
+            )
+        other = lead_of(mail.memory, self._rules)
+        as_of = max(other.as_of, self._leads.now)
+        if isinstance(found, Lead):
+            lead = found
+        else:
+            lead = new_lead(other.first_seen, as_of, [], self._rules)
+            if found is not None:
+                self.duplicates.introduce(key.decode(), found, at)
+        as_of = max(as_of, lead.as_of)
+        stage, full = lead.stage, len(lead.links) >= MOST_LINKS * links.SIZE
+        unite(lead, key, other, source, at, self._rules)
+        lead.as_of = as_of
+        if mail.owner.encode() != key:
+            self._claim(key.decode(), links.Link(source, at, at, OURS), mail.owner)
+        for link in links.entries(other.links):
+            if link.status == OURS and link.id != key:
+                if links.find(lead.links, link.id) >= 0:
+                    self._claim(key.decode(), link, mail.source)
+                elif not full:
+                    self._crowded(key, lead)
+        self._leads.keep(key, lead, lead.wake, published=True)
+        if lead.stage != stage:
+            score = behaviour(lead, self._rules, as_of)
+            cause = f"{mail.source}, which had come further, is the same person"
+            self._publisher.stage(key, lead, STAGES[stage], cause, score, None)
+        self._leads.judge(key, lead, as_of)
+
+    def _merge(self, key: bytes, found: Lead | Match | None, mail: Merge, at: int) -> None:
+        id = key.decode()
+        if mail.other == id:
+            return
+        if links.order(mail.other) > links.order(id):
+            self._publisher.mail(mail.other.encode(), Merge(other=id, at=mail.at, by=mail.by))
+        elif isinstance(found, Lead):
+            self._move(key, found, mail.other, at, "merge", f"{mail.by}: it is the same person")
+        else:
+            self._address(key, mail.other, at, found)
+
+    def _unmerge(self, key: bytes, found: State | None, at: int) -> None:
+        lead = state.decode(found.frozen) if isinstance(found, Moved) and found.frozen else None
+        if not isinstance(found, Moved) or not isinstance(lead, Lead):
+            raise Undecodable("not_merged", f"{key.decode()} was not merged by anybody, or that is long ago")
+        self._publisher.mail(
+            found.to.encode(), Release(source=key.decode(), at=at * 1_000, by="unmerge", memory=memory_of(lead))
+        )
+        rebuild(lead, self._rules)
+        lead.as_of = as_of = max(lead.as_of, self._leads.now)
+        self._leads.keep(key, lead, 0, published=True)
+        score = behaviour(lead, self._rules, as_of)
+        self._publisher.identity(key, "moved", "lead", as_of, "the merge was undone", found.to, score)
+        for link in links.entries(lead.links):
+            if link.status == OURS and not link.id.startswith(_EVIDENCE):
+                self._claim(key.decode(), link, found.to)
+        self._leads.judge(key, lead, as_of)
+
+    def _release(self, key: bytes, lead: Lead, mail: Release) -> None:
+        other = lead_of(mail.memory, self._rules)
+        later = give_back(lead, key, other, mail.source.encode(), self._rules)
+        lead.as_of = max(lead.as_of, self._leads.now)
+        for link in later:
+            self._claim(key.decode(), link)
+        self._leads.keep(key, lead, lead.wake, published=True)
+        self._leads.judge(key, lead, lead.as_of)

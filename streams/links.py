@@ -1,0 +1,86 @@
+"""The ids that a lead has seen beside its own: a column of fixed entries in `Lead.links`.
+
+An entry is an id (18 bytes of ASCII), since when and until when it was seen (seconds), and what became of it.  Entries
+are never removed or moved, because the origins of events count them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
+
+from schemas.wire import Undecodable
+from streams.rules import DAY_S
+
+OURS = 0
+"""What is said under this id is forwarded to this lead, or will be."""
+LOST = 1
+"""Another lead was seen with it later."""
+REFUSED = 2
+"""It belongs to another lead for good, or to nobody."""
+
+MOST_LINKS = 128
+RELINK_S = 150 * DAY_S
+"""After so long the id's forwarding address may be about to expire, and the lead says again that it is its own."""
+
+_RANKS = {"u": 0, "e": 1, "a": 2}
+ID = re.compile(r"[ueampn]_[a-z2-7]{16}")
+"""Ids of leads (u, e, a) and of evidence that two leads are one (m, p, n)."""
+_ENTRY = Struct("<18sIIB")
+SIZE = _ENTRY.size
+
+
+class Link(NamedTuple):
+    """An entry, in its order."""
+
+    id: bytes
+    since: int
+    seen: int
+    status: int
+
+
+def find(links: bytes, id: bytes) -> int:
+    """The byte at which the id's entry begins, or -1."""
+    at = links.find(id)
+    while at > 0 and at % SIZE:
+        at = links.find(id, at + 1)
+    return at
+
+
+def read(links: bytes, place: int) -> Link:
+    """The entry that begins at that byte."""
+    return Link(*_ENTRY.unpack_from(links, place))
+
+
+def write(links: bytes, place: int, link: Link) -> bytes:
+    """The column with that entry in that place; appended if the place is its end."""
+    return links[:place] + _ENTRY.pack(*link) + links[place + SIZE :]
+
+
+def entries(links: bytes) -> Iterator[Link]:
+    """All entries, oldest first."""
+    return (Link(*each) for each in _ENTRY.iter_unpack(links))
+
+
+def is_device(id: bytes) -> bool:
+    """True for the lead id of an anonymous id."""
+    return id.startswith(b"a_")
+
+
+def check(id: str, kinds: str) -> None:
+    """Raise Undecodable for what is no id of one of these kinds (their letters)."""
+    if not ID.fullmatch(id) or id[0] not in kinds:
+        raise Undecodable("bad_mail", f"{id[:40]!r} is no id of the kinds {', '.join(kinds)}")
+
+
+def order(id: str) -> tuple[int, str]:
+    """Smaller is stronger: by kind of identifier, then by id.  Raises Undecodable for what is no lead's id."""
+    check(id, "uea")
+    return _RANKS[id[0]], id
+
+
+def pair(one: str, two: str) -> tuple[str, str]:
+    """Two lead ids, the stronger first.  Raises Undecodable for what is no lead's id."""
+    return (one, two) if order(one) < order(two) else (two, one)
