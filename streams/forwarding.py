@@ -249,7 +249,7 @@ class Forwarding:
         link = links.read(lead.links, place)
         if mail.reason != "moved":
             link = link._replace(status=REFUSED)
-        elif link.seen > at:
+        elif (-link.seen, links.order(key.decode())) < (-at, links.order(mail.owner)):
             self._claim(key.decode(), link)
         else:
             link = link._replace(status=LOST)
@@ -263,7 +263,7 @@ class Forwarding:
             raise Undecodable(
                 "bad_mail", f"{key.decode()} cannot absorb {mail.source[:40]}, which is stronger or itself"
             )
-        other = lead_of(mail.memory, self._rules)
+        other = lead_of(mail.memory)
         as_of = max(other.as_of, self._leads.now)
         if isinstance(found, Lead):
             lead = found
@@ -319,7 +319,7 @@ class Forwarding:
         self._leads.judge(key, lead, as_of)
 
     def _release(self, key: bytes, lead: Lead, mail: Release) -> None:
-        other = lead_of(mail.memory, self._rules)
+        other = lead_of(mail.memory)
         later = give_back(lead, key, other, mail.source.encode(), self._rules)
         lead.as_of = max(lead.as_of, self._leads.now)
         for link in later:

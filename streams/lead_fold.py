@@ -248,7 +248,7 @@ class LeadFold:
             return self._open[key]
         except KeyError:
             value = self._states.get(key)
-            if value is None:
+            if value is None or key == CLOCK:
                 return None
             lead = self._open[key] = state.decode(value)
             return lead

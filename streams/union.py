@@ -63,8 +63,11 @@ def memory_of(lead: Lead) -> LeadMemory:
     )
 
 
-def lead_of(memory: LeadMemory, rules: Rules) -> Lead:
-    """The lead that a memory is of.  Raises Undecodable where its columns do not fit each other."""
+def lead_of(memory: LeadMemory) -> Lead:
+    """The lead that a memory is of, without what is derived from its events.
+
+    Raises Undecodable where its columns do not fit each other.
+    """
     _check(memory)
     before = memory.visits_before
     rest = Rest(
@@ -75,7 +78,7 @@ def lead_of(memory: LeadMemory, rules: Rules) -> Lead:
         old_onces=memory.old_onces,
         visits_before=Visits(before.count, before.last, before.pages),
     )
-    lead = Lead(
+    return Lead(
         model=_UNKNOWN_MODEL,
         line=memory.line,
         first_seen=memory.first_seen,
@@ -96,8 +99,6 @@ def lead_of(memory: LeadMemory, rules: Rules) -> Lead:
         email=memory.email,
         rest=pack(rest),
     )
-    rebuild(lead, rules)
-    return lead
 
 
 def _check(memory: LeadMemory) -> None:
