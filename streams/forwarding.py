@@ -29,6 +29,8 @@ MOVED_IDLE_S = 180 * DAY_S
 """An address that nothing used for so long is forgotten."""
 MOST_OWNERS = 16
 """An identifier that more leads have owned or claimed is nobody's."""
+_OWNER_MARK = 6
+"""Characters of an owner's id by which it is known again."""
 _EVIDENCE = (b"m_", b"p_", b"n_")
 
 
@@ -213,8 +215,8 @@ class Forwarding:
         elif not links.is_device(key):
             self._claimed(key, moved, owner, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
-            moved.to, moved.at, moved.owners = owner, at, moved.owners + 1
-            if moved.owners > MOST_OWNERS:
+            moved.to, moved.at = owner, at
+            if _owners(moved, former, owner) > MOST_OWNERS:
                 moved.to = ""
                 cause = f"over {MOST_OWNERS} leads have owned it, as a device that many share: it is nobody's"
                 self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, None, 0)
@@ -229,12 +231,13 @@ class Forwarding:
 
     def _claimed(self, key: bytes, moved: Moved, owner: str, at: int) -> None:
         """A second lead claims an address of a person: the first keeps it."""
-        id, moved.owners = key.decode(), moved.owners + 1
-        if moved.owners <= MOST_OWNERS and not id.startswith("u_"):
+        id, before = key.decode(), len(moved.owners)
+        owners = _owners(moved, moved.to, owner)
+        if owners <= MOST_OWNERS and not id.startswith("u_"):
             self._publisher.duplicate(
                 id, links.pair(moved.to, owner), "suspected", at, "both gave the same e-mail address"
             )
-        elif moved.owners == MOST_OWNERS + 1:
+        elif owners > MOST_OWNERS and len(moved.owners) > before:
             cause = f"over {MOST_OWNERS} leads have claimed it: claims are no longer reported"
             self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, moved.to, 0)
         self._lost(owner, id, at, "claimed", moved.to)
@@ -244,7 +247,7 @@ class Forwarding:
 
     def _device_lost(self, key: bytes, lead: Lead, mail: DeviceLost, at: int) -> None:
         place = links.find(lead.links, mail.identifier.encode())
-        if place < 0 or mail.owner.encode() == key:
+        if place < 0 or mail.owner.encode() == key or self._has(lead, mail.owner):
             return
         link = links.read(lead.links, place)
         if mail.reason != "moved":
@@ -255,6 +258,12 @@ class Forwarding:
             link = link._replace(status=LOST)
         lead.links = links.write(lead.links, place, link)
         self._leads.keep(key, lead, lead.wake, published=False)
+
+    @staticmethod
+    def _has(lead: Lead, owner: str) -> bool:
+        """True if that owner has become a part of the lead, so that what it owns is the lead's."""
+        place = links.find(lead.links, owner.encode()) if owner else -1
+        return place >= 0 and links.read(lead.links, place).status == OURS
 
     def _absorb(self, key: bytes, found: Lead | Match | None, mail: Absorb, at: int) -> None:
         source = mail.source.encode()
@@ -326,3 +335,13 @@ class Forwarding:
             self._claim(key.decode(), link)
         self._leads.keep(key, lead, lead.wake, published=True)
         self._leads.judge(key, lead, lead.as_of)
+
+
+def _owners(moved: Moved, *leads: str) -> int:
+    """Note who has owned or claimed an identifier; returns how many different leads that are so far."""
+    for lead in leads:
+        mark = lead[2 : 2 + _OWNER_MARK].encode()
+        marks = {moved.owners[n : n + _OWNER_MARK] for n in range(0, len(moved.owners), _OWNER_MARK)}
+        if mark not in marks and len(marks) <= MOST_OWNERS:
+            moved.owners += mark
+    return len(moved.owners) // _OWNER_MARK

@@ -141,8 +141,8 @@ class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     """When anything was last said under this key, to the day."""
     wake: int = 0
     """When a tick is to look at this key next."""
-    owners: int = 1
-    """Leads that have owned or claimed it."""
+    owners: bytes = b""
+    """The leads that have owned or claimed it, six characters of each one's id; empty while there was only one."""
     frozen: bytes = b""
     """The `Lead` that was merged by somebody's wish, so that it can be undone; empty if none was."""
 
