@@ -18,7 +18,7 @@ from streams.contact import learn
 from streams.duplicates import Duplicates, Leads
 from streams.ledger import new_lead, rebuild
 from streams.lifecycle import STAGES
-from streams.links import LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
+from streams.links import ABSORBED, LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
 from streams.publish import Publisher
 from streams.rules import DAY_S, Rules
 from streams.score import behaviour
@@ -87,8 +87,7 @@ class Forwarding:
         if news.phone:
             learn(lead, "p", news.phone, at)
         for alias in news.aliases:
-            # A weaker lead cannot own a stronger one; two of a kind settle it between themselves.
-            if alias.encode() != key and links.order(alias)[0] >= links.order(key.decode())[0]:
+            if alias.encode() != key and _may_own(key, alias):
                 self._see(key, lead, alias.encode(), links.find(lead.links, alias.encode()), at)
         return origin
 
@@ -97,7 +96,7 @@ class Forwarding:
         link = links.Link(id, at, at, OURS)
         if place >= 0:
             known = links.read(lead.links, place)
-            if known.status != LOST and at - known.seen < RELINK_S:
+            if known.status != LOST and at // RELINK_S <= known.seen // RELINK_S:
                 if at > known.seen or at < known.since:
                     known = known._replace(seen=max(at, known.seen), since=min(at, known.since))
                     lead.links = links.write(lead.links, place, known)
@@ -167,7 +166,15 @@ class Forwarding:
         if not moved.to:
             if not isinstance(mail, DeviceLost):
                 raise Undecodable("quarantined", f"{key.decode()} has had too many owners to be anybody's")
-        elif not (isinstance(mail, Merge) and mail.other == moved.to):
+            return
+        if isinstance(mail, Release) and moved.frozen:
+            # What is undone was merged into this lead first: if this one comes back, it is to come without.
+            frozen = state.decode(moved.frozen)
+            if isinstance(frozen, Lead):
+                give_back(frozen, lead_of(mail.memory), mail.source.encode(), self._rules)
+                moved.frozen = state.encode(frozen)
+                self._leads.keep(key, moved, moved.wake, published=False)
+        if not (isinstance(mail, Merge) and mail.other == moved.to):
             self.used(key, moved, max(self._leads.now, mail.at // 1_000))
             self._publisher.forward(moved.to.encode(), value)
 
@@ -180,7 +187,9 @@ class Forwarding:
         if isinstance(found, Moved):
             self._relink(key, found, owner, mail.via, at)
         elif isinstance(found, Lead):
-            if not key.startswith(b"u_"):
+            if key.startswith(b"u_"):
+                self._lost(owner, key.decode(), at, "claimed", key.decode())
+            else:
                 self._move(key, found, owner, at, "link", "it was linked to a stronger identifier")
         else:
             self._address(key, owner, at, found)
@@ -215,7 +224,7 @@ class Forwarding:
         elif not links.is_device(key):
             self._claimed(key, moved, owner, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
-            moved.to, moved.at = owner, at
+            moved.to, moved.at, moved.frozen = owner, at, b""
             if _owners(moved, former, owner) > MOST_OWNERS:
                 moved.to = ""
                 cause = f"over {MOST_OWNERS} leads have owned it, as a device that many share: it is nobody's"
@@ -247,7 +256,10 @@ class Forwarding:
 
     def _device_lost(self, key: bytes, lead: Lead, mail: DeviceLost, at: int) -> None:
         place = links.find(lead.links, mail.identifier.encode())
-        if place < 0 or mail.owner.encode() == key or self._has(lead, mail.owner):
+        owner = links.find(lead.links, mail.owner.encode()) if mail.owner else -1
+        if mail.owner.encode() == key or (owner >= 0 and links.read(lead.links, owner).status == ABSORBED):
+            return  # it has become a part of this lead, and what it owned with it
+        if place < 0:
             return
         link = links.read(lead.links, place)
         if mail.reason != "moved":
@@ -258,12 +270,6 @@ class Forwarding:
             link = link._replace(status=LOST)
         lead.links = links.write(lead.links, place, link)
         self._leads.keep(key, lead, lead.wake, published=False)
-
-    @staticmethod
-    def _has(lead: Lead, owner: str) -> bool:
-        """True if that owner has become a part of the lead, so that what it owns is the lead's."""
-        place = links.find(lead.links, owner.encode()) if owner else -1
-        return place >= 0 and links.read(lead.links, place).status == OURS
 
     def _absorb(self, key: bytes, found: Lead | Match | None, mail: Absorb, at: int) -> None:
         source = mail.source.encode()
@@ -281,16 +287,15 @@ class Forwarding:
             if found is not None:
                 self.duplicates.introduce(key.decode(), found, at)
         as_of = max(as_of, lead.as_of)
-        stage, full = lead.stage, len(lead.links) >= MOST_LINKS * links.SIZE
+        stage = lead.stage
         unite(lead, key, other, source, at, self._rules)
         lead.as_of = as_of
         if mail.owner.encode() != key:
             self._claim(key.decode(), links.Link(source, at, at, OURS), mail.owner)
         for link in links.entries(other.links):
-            if link.status == OURS and link.id != key:
-                if links.find(lead.links, link.id) >= 0:
-                    self._claim(key.decode(), link, mail.source)
-                elif not full:
+            if link.held and link.id != key:
+                self._claim(key.decode(), link, mail.source)
+                if links.find(lead.links, link.id) < 0:
                     self._crowded(key, lead)
         self._leads.keep(key, lead, lead.wake, published=True)
         if lead.stage != stage:
@@ -301,14 +306,12 @@ class Forwarding:
 
     def _merge(self, key: bytes, found: Lead | Match | None, mail: Merge, at: int) -> None:
         id = key.decode()
-        if mail.other == id:
-            return
+        if mail.other == id or not isinstance(found, Lead):
+            return  # it is itself, or nobody was ever seen under this id
         if links.order(mail.other) > links.order(id):
             self._publisher.mail(mail.other.encode(), Merge(other=id, at=mail.at, by=mail.by))
-        elif isinstance(found, Lead):
-            self._move(key, found, mail.other, at, "merge", f"{mail.by}: it is the same person")
         else:
-            self._address(key, mail.other, at, found)
+            self._move(key, found, mail.other, at, "merge", f"{mail.by}: it is the same person")
 
     def _unmerge(self, key: bytes, found: State | None, at: int) -> None:
         lead = state.decode(found.frozen) if isinstance(found, Moved) and found.frozen else None
@@ -323,18 +326,27 @@ class Forwarding:
         score = behaviour(lead, self._rules, as_of)
         self._publisher.identity(key, "moved", "lead", as_of, "the merge was undone", found.to, score)
         for link in links.entries(lead.links):
-            if link.status == OURS and not link.id.startswith(_EVIDENCE):
+            if link.held and not link.id.startswith(_EVIDENCE):
                 self._claim(key.decode(), link, found.to)
         self._leads.judge(key, lead, as_of)
 
     def _release(self, key: bytes, lead: Lead, mail: Release) -> None:
         other = lead_of(mail.memory)
-        later = give_back(lead, key, other, mail.source.encode(), self._rules)
+        later = give_back(lead, other, mail.source.encode(), self._rules)
         lead.as_of = max(lead.as_of, self._leads.now)
         for link in later:
             self._claim(key.decode(), link)
         self._leads.keep(key, lead, lead.wake, published=True)
         self._leads.judge(key, lead, lead.as_of)
+
+
+def _may_own(key: bytes, alias: str) -> bool:
+    """True if the lead under a key can take what an alias call says to be the same: all that is weaker than itself.
+
+    Two users, or two addresses, settle between themselves who owns whom.  Two devices are no persons.
+    """
+    rank, own = links.order(alias)[0], links.order(key.decode())[0]
+    return rank > own or (rank == own and not links.is_device(key))
 
 
 def _owners(moved: Moved, *leads: str) -> int:

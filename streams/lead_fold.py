@@ -343,9 +343,11 @@ class LeadFold:
         return None
 
     def _unused(self, key: bytes, found: Moved | Match) -> None:
-        """Forget an address or a match that nothing has used for long."""
+        """Forget an address or a match that nothing has used for long; what somebody merged stays merged."""
         self._touched.setdefault(key, _SILENT)
-        if (idle_at := found.used + MOVED_IDLE_S) > self._now:
+        if isinstance(found, Moved) and found.frozen and found.used + MOVED_IDLE_S <= self._now:
+            found.frozen, found.wake = b"", 0
+        elif (idle_at := found.used + MOVED_IDLE_S) > self._now:
             self._wake(key, found, idle_at)
         else:
             self._open[key] = None

@@ -14,16 +14,18 @@ from typing import NamedTuple
 from schemas.wire import Undecodable
 from streams.rules import DAY_S
 
-OURS = 0
+ABSORBED = 0
+"""What was remembered under this id has come to this lead."""
+OURS = 1
 """What is said under this id is forwarded to this lead, or will be."""
-LOST = 1
+LOST = 2
 """Another lead was seen with it later."""
-REFUSED = 2
+REFUSED = 3
 """It belongs to another lead for good, or to nobody."""
 
 MOST_LINKS = 128
-RELINK_S = 150 * DAY_S
-"""After so long the id's forwarding address may be about to expire, and the lead says again that it is its own."""
+RELINK_S = 30 * DAY_S
+"""Once in each such period a lead says again that an id is its own: forwarding addresses that are not used expire."""
 
 _RANKS = {"u": 0, "e": 1, "a": 2}
 ID = re.compile(r"[ueampn]_[a-z2-7]{16}")
@@ -39,6 +41,11 @@ class Link(NamedTuple):
     since: int
     seen: int
     status: int
+
+    @property
+    def held(self) -> bool:
+        """True if, as far as is known, what is said under the id is forwarded to this lead."""
+        return self.status <= OURS
 
 
 def find(links: bytes, id: bytes) -> int:

@@ -25,7 +25,7 @@ from streams.ledger import (
     rebuild,
 )
 from streams.lifecycle import STAGES
-from streams.links import ID, LOST, MOST_LINKS, OURS, Link
+from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link
 from streams.rules import DAY_S, Rules, has_key
 from streams.state import END, Known, Lead, Rest, Visits, pack
 
@@ -156,7 +156,7 @@ def unite(lead: Lead, key: bytes, other: Lead, source: bytes, at: int, rules: Ru
     rebuild(lead, rules)
 
 
-def give_back(lead: Lead, key: bytes, other: Lead, source: bytes, rules: Rules) -> list[Link]:
+def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link]:
     """Take out of a lead what it had from another one; what it learned later stays with it.
 
     Returns the links of both that the lead has seen since: the other one is not to have them.
@@ -170,14 +170,14 @@ def give_back(lead: Lead, key: bytes, other: Lead, source: bytes, rules: Rules) 
     for channel, total in other.base.items():
         lead.base[channel] = lead.base.get(channel, 0) - total
     later = []
-    for theirs in [*links.entries(other.links), Link(source, 0, lead.as_of, OURS)]:
+    for theirs in [*links.entries(other.links), Link(source, 0, lead.as_of, ABSORBED)]:
         place = links.find(lead.links, theirs.id)
         if place < 0:
             continue
         ours = links.read(lead.links, place)
-        if ours.status == OURS and ours.seen > theirs.seen:
+        if ours.held and ours.seen > theirs.seen:
             later.append(ours)
-        elif ours.status == OURS:
+        elif ours.held:
             lead.links = links.write(lead.links, place, ours._replace(status=LOST))
     theirs_known = {(each.kind, each.value, each.since) for each in other.known}
     lead.keep(known=[each for each in lead.known if (each.kind, each.value, each.since) not in theirs_known])
@@ -233,7 +233,7 @@ def _unite_links(lead: Lead, key: bytes, other: Lead, source: bytes, at: int) ->
     """Add the other's links; where each of its entries is now, places counted from 1."""
     place_of: dict[int, int] = {}
     theirs = [*links.entries(other.links)]
-    for number, link in enumerate([*theirs, Link(source, other.first_seen, at, OURS)], 1):
+    for number, link in enumerate([*theirs, Link(source, other.first_seen, at, ABSORBED)], 1):
         if link.id == key:
             continue
         place = links.find(lead.links, link.id)
