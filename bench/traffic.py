@@ -14,7 +14,7 @@ from typing import NamedTuple
 from schemas.codec import encode
 from schemas.keys import partition_of
 from schemas.records import Engagement
-from streams.identity import event_id, lead_id, strongest
+from streams.identity import Person, event_id, identifiers, lead_id
 
 SECRET = b"a key for benchmarks"
 RUSH_MS = 600_000
@@ -69,7 +69,9 @@ class Recorded(NamedTuple):
 
 
 class _Visitor:
-    def __init__(self, seed: int, number: int) -> None:
+    """`signs_in`: known visitors look around before they say who they are; else they say so from the first event on."""
+
+    def __init__(self, seed: int, number: int, signs_in: bool) -> None:
         self.dice = random.Random(f"{seed}/{number}")
         self.persona = self.dice.choices(range(len(_PERSONAS)), [share for share, _ in _PERSONAS])[0]
         weights = _PERSONAS[self.persona][1]
@@ -79,12 +81,15 @@ class _Visitor:
         self.user_id = f"user-{seed}-{number}" if known < 0.25 else None
         self.email = f"visitor{number}.{seed}@company{number % 900}.example" if 0.15 < known < 0.45 else None
         self.browser = BOT if self.persona == _BOT else self.dice.choice(BROWSERS)
-        strong = strongest(self.user_id, self.email, self.anonymous_id)
-        assert strong is not None
-        self.key = lead_id(strong.kind, strong.value, SECRET).encode()
+        self.device = (lead_id("a", self.anonymous_id, SECRET),)
+        self.all = identifiers(Person(self.user_id, self.email, self.anonymous_id), SECRET)
+        self.signs_in, self.anonymous_events = signs_in, self.dice.randint(1, 6) if signs_in else 0
 
-    def event(self, at_ms: int, number: int) -> bytes:
-        """One event's record."""
+    def event(self, at_ms: int, number: int) -> tuple[bytes, bytes]:
+        """One event's key and record."""
+        self.anonymous_events -= 1
+        known = self.anonymous_events < 0
+        ids = self.all if known else self.device
         dice, step = self.dice, self.dice.choices(self.steps, self.weights)[0]
         message = f"ajs-next-{at_ms}-{number:04x}{dice.getrandbits(32):08x}-9d2c-4e0b-8f7a"
         pages = _PAGES.get(step)
@@ -104,7 +109,7 @@ class _Visitor:
             title = asset.replace("-", " ").capitalize()
             touched = {"name": title, "id": asset, "visible_seconds": dice.choice((20, 95, 240)), "list": "site"}
         is_bot = self.persona == _BOT
-        return encode(
+        record = encode(
             Engagement(
                 event_id=event_id("bench", message),
                 occurred_at=at_ms,
@@ -112,8 +117,8 @@ class _Visitor:
                 asset=asset,
                 title=title,
                 verdict="bot" if is_bot else "human",
-                email=self.email,
-                identifiers=(),
+                email=self.email if known else None,
+                identifiers=ids if self.signs_in else ids[:1],
                 source="bench",
                 message_id=message,
                 call="page" if pages else "track",
@@ -121,7 +126,7 @@ class _Visitor:
                 received_at=at_ms + 80,
                 sent_at=at_ms + 20,
                 original_at=at_ms,
-                user_id=self.user_id,
+                user_id=self.user_id if known else None,
                 anonymous_id=self.anonymous_id,
                 country="DE",
                 user_agent=self.browser,
@@ -133,6 +138,7 @@ class _Visitor:
                 context=_CONTEXT,
             )
         )
+        return ids[0].encode(), record
 
     def visits(self, end_ms: int, exactly: int) -> Iterator[tuple[int, int]]:
         """(begin, events) of each visit."""
@@ -150,21 +156,25 @@ _CONTEXT = json.dumps(
 )
 
 
-def traffic(seed: int, visitors: int, end_ms: int, exactly: int = 0) -> list[tuple[bytes, bytes]]:
+def traffic(
+    seed: int, visitors: int, end_ms: int, exactly: int = 0, *, signs_in: bool = False
+) -> list[tuple[bytes, bytes]]:
     """(key, value) of every event by time of arrival; the newest occurs a little before `end_ms`.
 
-    `exactly`, over 8: so many events a visitor, repeats aside; 0: two to 22, ten on average.
+    `exactly`, over 8: so many events a visitor, repeats aside; 0: two to 22, ten on average.  `signs_in`: who is known
+    reads anonymously first, and then each event tells all identifiers; else each tells the strongest alone, and no
+    lead has anything to tell another.
     """
     every: list[tuple[int, bytes, bytes]] = []
     for number in range(visitors):
-        visitor = _Visitor(seed, number)
+        visitor = _Visitor(seed, number, signs_in)
         for begin, events in visitor.visits(end_ms, exactly):
             at = begin
             for n in range(events):
-                value = visitor.event(at, n)
-                every.append((at, visitor.key, value))
+                event = visitor.event(at, n)
+                every.append((at, *event))
                 if visitor.dice.random() < _REPEATED:
-                    every.append((at + 3_000, visitor.key, value))
+                    every.append((at + 3_000, *event))
                 at += visitor.dice.choice((4_000, 12_000, 25_000, 60_000))
                 if at > end_ms and not exactly:
                     break
