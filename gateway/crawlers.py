@@ -10,11 +10,14 @@ _MAX_CHARACTERS = 1000
 """A user agent is a few hundred characters; only so many are matched against the patterns."""
 
 
-# A look-up takes the patterns a fraction of a millisecond; a site sees a few thousand different user agents a day.
-@lru_cache(maxsize=16384)
 def judge(user_agent: str) -> tuple[str, tuple[str, ...]]:
     """The verdict `human` or `bot` on a user agent, and why."""
-    text = user_agent[:_MAX_CHARACTERS]
+    return _judge(user_agent[:_MAX_CHARACTERS])
+
+
+# A look-up takes the patterns a fraction of a millisecond; a site sees a few thousand different user agents a day.
+@lru_cache(maxsize=16384)
+def _judge(text: str) -> tuple[str, tuple[str, ...]]:
     if not text or not is_crawler(text):
         return "human", ()
     patterns = [CRAWLER_USER_AGENTS_DATA[found]["pattern"] for found in matching_crawlers(text)[:3]]

@@ -7,23 +7,20 @@ in as an argument.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
 from gateway import clock, crawlers
 from gateway.call import Call, Context, read_call, read_context, read_object
-from gateway.contact import locate, normal_email, normal_phone
+from gateway.contact import locate
 from gateway.problem import BadEvent
 from gateway.sources import Source
-from schemas.keys import partition_of
+from gateway.who import Ids, Register
 from schemas.records import Engagement
-from streams import identity
+from streams.identity import Person, event_id
 from streams.vocabulary import CALLS, Vocabulary
 
-_MAX_IDENTIFIER_CHARACTERS = 500
 _URLS = ("url", "path", "referrer")
 
 
@@ -65,9 +62,7 @@ class Stamper:
     """The rules by which events are stamped."""
 
     def __init__(self, vocabulary: Vocabulary, secret: bytes, partitions: int) -> None:
-        self._vocabulary, self._secret, self._partitions = vocabulary, secret, partitions
-        self._contacts = frozenset(vocabulary.email_names + vocabulary.phone_names)
-        self._address: Callable[[identity.Identifier], tuple[bytes, int]] = lru_cache(maxsize=65536)(self._find_address)
+        self._vocabulary, self._register = vocabulary, Register(vocabulary, secret, partitions)
 
     def stamp(self, raw: msgspec.Raw, arrival: Arrival) -> Stamped | None:
         """Stamp one event; None if the visitor's wish is that it be dropped.  Raises BadEvent."""
@@ -89,11 +84,12 @@ class Stamper:
                 return None
             properties, traits, context = self._without_person(properties, context)
             flags.append("opted_out")
-        # A group's traits are the company's, whose address and number are nobody's.
-        own = {} if name == "group" else traits
-        who = self._identify(call, properties, own, context, flags, anonymous)
-        strongest = identity.strongest(who.user_id, who.email, who.anonymous_id)
-        if strongest is None:
+        if anonymous:
+            who = self._register.anonymous(call, flags)
+        else:
+            # A group's traits are the company's, whose address and number are nobody's.
+            who = self._register.person(call, properties, {} if name == "group" else traits, context, flags)
+        if who.user_id is None and who.email is None and who.anonymous_id is None:
             if anonymous:
                 return None
             raise BadEvent(
@@ -102,9 +98,12 @@ class Stamper:
                 "userId, anonymousId and the traits' email",
                 "send at least one of them",
             )
-        key, partition = self._address(strongest)
-        engagement = self._engagement(raw, call, name, event, properties, traits, context, arrival, who, consent, flags)
-        return Stamped(key, partition, engagement)
+        ids = self._register.ids(who)
+        aliases = self._register.aliases(call, ids, flags) if name == "alias" and not anonymous else ()
+        engagement = self._engagement(
+            raw, call, name, event, properties, traits, context, arrival, who, ids, aliases, consent, flags
+        )
+        return Stamped(ids.key, ids.partition, engagement)
 
     def _engagement(
         self,
@@ -116,7 +115,9 @@ class Stamper:
         traits: dict[str, Any],
         context: Context,
         arrival: Arrival,
-        who: _Who,
+        who: Person,
+        ids: Ids,
+        aliases: tuple[str, ...],
         consent: str,
         flags: list[str],
     ) -> Engagement:
@@ -140,14 +141,14 @@ class Stamper:
         ip, country = locate(address, arrival.source.truncate_ip) if (address := _ip(context, arrival)) else (None, "")
         anonymous = "opted_out" in flags
         return Engagement(
-            identity.event_id(arrival.source.name, message_id),
+            event_id(arrival.source.name, message_id),
             clocks.occurred_at,
             kind,
             asset,
             title,
             verdict,
             who.email,
-            (),
+            ids.identifiers,
             arrival.source.name,
             message_id,
             name,
@@ -171,48 +172,8 @@ class Stamper:
             _json(properties) if anonymous else _json_of(call.properties),
             _json(traits) if anonymous else _json_of(call.traits),
             _rest(call, context, anonymous),
+            aliases,
         )
-
-    def _identify(
-        self,
-        call: Call,
-        properties: dict[str, Any],
-        traits: dict[str, Any],
-        context: Context,
-        flags: list[str],
-        anonymous: bool,
-    ) -> _Who:
-        anonymous_id = self._identifier(call.anonymousId, "anonymous_id", flags)
-        if anonymous:
-            return _Who(None, None, anonymous_id, None)
-        user_id = self._identifier(call.userId, "user_id", flags)
-        places = [place for place in (traits, context.traits, properties) if not self._contacts.isdisjoint(place)]
-        if not places:  # most events carry neither address nor number
-            return _Who(user_id, None, anonymous_id, None)
-        email = phone = None
-        if text := _first(self._vocabulary.email_names, places):
-            email = normal_email(text)
-            if email is None:
-                flags.append("email_malformed")
-            elif not self._vocabulary.email_identifies(email):
-                email = None
-                flags.append("email_blocked")
-        if text := _first(self._vocabulary.phone_names, places):
-            phone = normal_phone(text)
-            if phone is None:
-                flags.append("phone_not_international")
-        return _Who(user_id, email, anonymous_id, phone)
-
-    def _identifier(self, value: str | float | None, name: str, flags: list[str]) -> str | None:
-        if value is None:
-            return None
-        text = (value if isinstance(value, str) else str(value)).strip()
-        if not text:
-            return None
-        if len(text) > _MAX_IDENTIFIER_CHARACTERS or not self._vocabulary.identifies(text):
-            flags.append(f"{name}_blocked")
-            return None
-        return text
 
     def _without_person(
         self, properties: dict[str, Any], context: Context
@@ -222,17 +183,6 @@ class Stamper:
         kept = {name: value for name, value in properties.items() if name not in self._vocabulary.personal}
         return _bare(kept), {}, context._replace(page=_bare(context.page), traits={}, rest=rest)
 
-    def _find_address(self, strongest: identity.Identifier) -> tuple[bytes, int]:
-        key = identity.lead_id(strongest.kind, strongest.value, self._secret).encode()
-        return key, partition_of(key, self._partitions)
-
-
-class _Who(NamedTuple):
-    user_id: str | None
-    email: str | None
-    anonymous_id: str | None
-    phone: str | None
-
 
 def _bare(page: dict[str, Any]) -> dict[str, Any]:
     """A page or properties without the queries of URLs, in which sites pass on addresses and names."""
@@ -241,15 +191,6 @@ def _bare(page: dict[str, Any]) -> dict[str, Any]:
         for name, value in page.items()
         if name != "search"
     }
-
-
-def _first(names: tuple[str, ...], places: list[dict[str, Any]]) -> str:
-    for place in places:
-        for name in names:
-            value = place.get(name)
-            if isinstance(value, str) and value.strip():
-                return value
-    return ""
 
 
 def _clocks(call: Call, arrival: Arrival, flags: list[str]) -> clock.Clocks:

@@ -9,6 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from streams import rulefile
+from streams.identity import folded
 
 CALLS = ("page", "screen", "track", "identify", "group", "alias")
 """The tracker's calls that are events, by Segment's names."""
@@ -16,6 +17,9 @@ CALLS = ("page", "screen", "track", "identify", "group", "alias")
 MAX_ASSET_CHARACTERS = 400
 """Longer assets and titles are cut: they are names, and stand in states and alerts."""
 
+_AROUND = " \t\"'`´‘’“”<>()[]{}"
+"""What people and programs put around a value."""
+_ZEROS = "0-_.: "
 _KIND = re.compile(r"[a-z][a-z0-9_]*\Z")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -29,14 +33,29 @@ class Naming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: tuple[str, ...]
 
 
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mail provider that takes several spellings of an address for one mailbox."""
+
+    also: tuple[str, ...] = ()
+    """Its other domains."""
+    ignores_dots: bool = False
+
+
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which values identify, and where they stand."""
 
     blocked: tuple[str, ...]
     blocked_emails: tuple[str, ...]
+    blocked_mailboxes: tuple[str, ...]
     email: tuple[str, ...]
     phone: tuple[str, ...]
+    name: tuple[str, ...]
+    first_name: tuple[str, ...]
+    last_name: tuple[str, ...]
+    company: tuple[str, ...]
     personal: tuple[str, ...]
+    providers: dict[str, Provider] = {}
+    """By the domain that stands for all of them."""
 
 
 class VocabularyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,17 +75,29 @@ class Vocabulary:
         self._events = {snake_case(name): kind for name, kind in rules.events.items()}
         self._assets = {kind: naming for kind, naming in rules.assets.items() if kind != "default"}
         self._default = rules.assets["default"]
-        self._blocked = frozenset(value.lower() for value in rules.identity.blocked)
+        self._blocked = frozenset(folded(value).strip(_AROUND) for value in rules.identity.blocked)
         self._blocked_emails = frozenset(value.lower() for value in rules.identity.blocked_emails)
+        self._blocked_mailboxes = frozenset(value.lower() for value in rules.identity.blocked_mailboxes)
+        self._providers = {
+            spelling: (domain, provider.ignores_dots)
+            for domain, provider in rules.identity.providers.items()
+            for spelling in (domain, *provider.also)
+        }
         self.email_names = rules.identity.email
         self.phone_names = rules.identity.phone
+        self.name_names = rules.identity.name
+        self.first_name_names = rules.identity.first_name
+        self.last_name_names = rules.identity.last_name
+        self.company_names = rules.identity.company
         self.personal = frozenset(rules.identity.personal)
         # Sites use few names; a stranger who makes up many costs a bounded cache and no more.
         self._track_kind = lru_cache(maxsize=4096)(self._find_track_kind)
 
     def kind(self, call: str, event: str) -> str:
         """The kind of a call; of a track call by its event name, `custom:<snake_case>` if the name is not known."""
-        return self._track_kind(event) if call == "track" else self._calls[call]
+        if call != "track":
+            return self._calls[call]
+        return self._track_kind(event) if len(event) <= MAX_ASSET_CHARACTERS else self._find_track_kind(event)
 
     def asset(self, kind: str, properties: Mapping[str, object]) -> tuple[str, str]:
         """What was touched and its human name, from the event's properties; "" for what they do not tell."""
@@ -75,12 +106,28 @@ class Vocabulary:
         return path_of(asset)[:MAX_ASSET_CHARACTERS], _first(naming.title, properties)[:MAX_ASSET_CHARACTERS]
 
     def identifies(self, value: str) -> bool:
-        """Whether a user id or anonymous id, without spaces around it, can identify somebody."""
-        return value.lower() not in self._blocked
+        """Whether an id or a name can identify somebody: no blocked value in any spelling, no zeros only, not empty."""
+        bare = folded(value).strip(_AROUND)
+        return bare not in self._blocked and bool(bare.strip(_ZEROS))
 
     def email_identifies(self, email: str) -> bool:
         """Whether a normalised address can identify somebody; "null@…" and well-known dummies cannot."""
-        return email not in self._blocked_emails and email.partition("@")[0] not in ("null", "undefined")
+        mailbox = self.mailbox(email)
+        return (
+            email not in self._blocked_emails
+            and mailbox not in self._blocked_emails
+            and mailbox.partition("@")[0] not in self._blocked_mailboxes
+        )
+
+    def mailbox(self, email: str) -> str:
+        """The spelling by which a normalised address is compared with others: no tag, no dots where they do not count.
+
+        Two addresses with one mailbox may belong to one person.  They need not: not every provider knows tags.
+        """
+        name, _, domain = email.rpartition("@")
+        domain, ignores_dots = self._providers.get(domain, (domain, False))
+        name = name.partition("+")[0] or name
+        return f"{name.replace('.', '') if ignores_dots else name}@{domain}"
 
     def kinds(self) -> frozenset[str]:
         """Every kind that has a name; others are `custom:…`."""
@@ -109,6 +156,7 @@ def load(file: str, text: str) -> Vocabulary:
     if "default" not in rules.assets:
         raise rulefile.fail(file, text, "$.assets", "there is no [assets.default]", "add it, for kinds not listed")
     _check_spellings(file, text, rules)
+    _check_providers(file, text, rules.identity.providers)
     return Vocabulary(rules)
 
 
@@ -146,3 +194,14 @@ def _check_spellings(file: str, text: str, rules: VocabularyFile) -> None:
         if known != kind:
             message = f'"{name}" and "{other}" are one name in two spellings, with two kinds'
             raise rulefile.fail(file, text, f"$.events['{name}']", message, "keep one of them")
+
+
+def _check_providers(file: str, text: str, providers: Mapping[str, Provider]) -> None:
+    seen: dict[str, str] = {}
+    for domain, provider in providers.items():
+        for each in (domain, *provider.also):
+            if each in seen or each != each.lower():
+                what = f"belongs to {seen[each]} already" if each in seen else "is not in lower case"
+                remedy = "list each domain once, in lower case"
+                raise rulefile.fail(file, text, f"$.identity.providers['{domain}']", f"`{each}` {what}", remedy)
+            seen[each] = domain

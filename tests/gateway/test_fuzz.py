@@ -1,6 +1,7 @@
 """Garbage at the door: every body is taken or refused, never a fault of ours."""
 
 import json
+from itertools import combinations
 from typing import Any
 
 import httpx
@@ -10,13 +11,19 @@ from hypothesis import strategies as st
 from gateway.ingest import PATHS
 from gateway.server import make_app
 from schemas.codec import decode
+from schemas.records import Engagement
 from tests.gateway.conftest import NOW, config
 from tests.gateway.memory import MemoryAppender
 
+ORDERS = {"".join(some) for n in range(1, 7) for some in combinations("ueampn", n) if some[0] in "uea"}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
+)
+ids = st.sampled_from(["ana", "Ana@Acme.example", "null", "a.n+x@gmail.com", 7, "jose\u0301", "a\u200b"])
+persons = st.fixed_dictionaries(
+    {}, optional={"email": ids, "phone": st.just("+49 30 123456"), "name": ids, "company": ids | json_values}
 )
 FIELDS = [
     *("type", "event", "name", "messageId", "userId", "anonymousId", "previousId", "groupId", "timestamp", "sentAt"),
@@ -29,6 +36,9 @@ events = st.builds(
     st.just({"type": "track", "event": "Search", "userId": "u"}) | st.just({}),
     st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4),
     st.just({}) | st.builds(lambda context: {"context": context}, contexts),
+) | st.fixed_dictionaries(
+    {"type": st.sampled_from(["identify", "alias", "page"])},
+    optional={"userId": ids, "anonymousId": ids, "previousId": ids, "traits": persons, "properties": persons},
 )
 bodies = (
     st.binary(max_size=200)
@@ -53,5 +63,8 @@ async def test_garbage_law(path: str, body: bytes, key: str | None) -> None:
     assert answer.status_code in (200, 400, 401)
     assert answer.json()["success"] is (answer.status_code == 200)
     for row in appender.rows:
-        decode(row.value)
+        record = decode(row.value)
+        if isinstance(record, Engagement):
+            assert record.identifiers[0].encode() == row.key
+            assert "".join(each[0] for each in record.identifiers) in ORDERS
     assert not appender.rows or answer.status_code == 200

@@ -56,6 +56,8 @@ def test_broken_sources_are_refused_with_line_and_remedy(text: str, line: int, f
         ('"Search" = "search"', '"Search" = "search"\n"search" = "other"', "events['search']"),
         ("[assets.default]", "[assets.nothing]", "assets"),
         ('asset = ["path", "url", "name"]', "asset = 5", "assets[...].asset"),
+        ('also = ["googlemail.com"]', 'also = ["gmail.com"]', "identity.providers['gmail.com']"),
+        ('also = ["googlemail.com"]', 'also = ["GoogleMail.com"]', "identity.providers['gmail.com']"),
     ],
 )
 def test_broken_vocabularies_are_refused_with_line_and_remedy(old: str, new: str, field: str) -> None:

@@ -26,7 +26,7 @@ class Room:
 
 _DATA = frozenset({"fastavro", "msgspec"})
 _HTTP = frozenset({"aiokafka", "uvicorn", "uvloop", "httptools", "starlette", "prometheus_client", "structlog"})
-_LOOKUPS = frozenset({"email_validator", "crawleruseragents", "iptocc", "tldextract"})
+_LOOKUPS = frozenset({"email_validator", "phonenumbers", "crawleruseragents", "iptocc", "tldextract"})
 ROOMS = {
     "schemas": Room(packages=_DATA),
     "streams": Room(frozenset({"schemas"}), _DATA),
