@@ -7,7 +7,7 @@ NPM_LOCKS := $(wildcard deploy/browser/package-lock.json tests/clients/package-l
 NPM_STAMPS := $(NPM_LOCKS:package-lock.json=node_modules/.installed)
 TOGETHER := $(MAKE) --silent --no-print-directory -j3
 
-.PHONY: setup demo test up down e2e chaos bench ready-to-run ready-to-test
+.PHONY: setup demo test up down e2e chaos bench ready-to-run ready-to-test kernel
 
 setup:
 	@$(TOGETHER) ready-to-run .venv/.dependencies $(NPM_STAMPS)
@@ -35,13 +35,18 @@ e2e: ready-to-test
 chaos: ready-to-test
 	@$(BIN)/python -m pytest tests/chaos -m chaos_long --timeout 0
 
-bench: setup
+bench: ready-to-test
 	@$(BIN)/python -m bench $(ARGS)
 
-ready-to-run: .venv/.package .venv/.kafka deploy/browser/node_modules/.installed
+ready-to-run: .venv/.package kernel .venv/.kafka deploy/browser/node_modules/.installed
 
 ready-to-test: setup
 	@$(TOGETHER) .venv/.test-tools
+	@$(BIN)/python -m deploy.kernel --required
+
+# Looks by itself whether there is anything to do, and does without where there is no compiler.
+kernel: .venv/.runtime
+	@$(BIN)/python -m deploy.kernel
 
 # On a bare Debian this installs what the rest is made with: venv, Maven, npm, ...
 .venv/.tools: deploy/tools.py

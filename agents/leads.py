@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.lane.config import LaneConfig
-from streams.lead_fold import LeadFold
+from streams.compiled import lead_fold
 from streams.publish import INBOX
 from streams.rules import Rules
 
@@ -41,7 +41,7 @@ def leads_config(
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=partitions,
-        fold_factory=lambda partition, states: LeadFold(partition, states, rules, partitions, accept_poison),
+        fold_factory=lambda partition, states: lead_fold(partition, states, rules, partitions, accept_poison),
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

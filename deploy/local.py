@@ -142,7 +142,7 @@ def fetch(environ: Mapping[str, str], say: Say = print) -> None:
 
 def install_test_tools(say: Say = print) -> None:
     """Make all that the tests need be there: they start servers of their own, whatever the environment offers."""
-    tools.require(tools.ALL, say)
+    tools.require([*tools.ALL, *tools.ONLY_FOR_TESTS], say)
     jars.fetch(say)
 
 

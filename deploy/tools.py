@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -88,7 +89,21 @@ VENV = Tool(
     lambda: "ensurepip" if find_spec("ensurepip") else None,
     {"apt": ("python3-venv",), "dnf": ("python3",), "brew": ("python3",)},
 )
+COMPILER = Tool(
+    "cc",
+    "a C compiler makes the lead fold fast",
+    _which("cc", "gcc", "clang"),
+    {"apt": ("gcc",), "dnf": ("gcc",), "brew": ("gcc",)},
+)
+HEADERS = Tool(
+    "Python.h",
+    "what is compiled for Python includes it",
+    lambda: next(filter(os.path.exists, [f"{sysconfig.get_path('include')}/Python.h"]), None),
+    {"apt": ("python3-dev",), "dnf": ("python3-devel",), "brew": ("python3",)},
+)
 ALL = (VENV, JAVA, MAVEN, REDIS, CHROMIUM, NODE)
+ONLY_FOR_TESTS = (COMPILER, HEADERS)
+"""Who only runs the system does without; the tests hold what is compiled to what is not."""
 
 
 def missing(tools: Iterable[Tool]) -> list[Tool]:

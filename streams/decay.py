@@ -17,7 +17,8 @@ FRACTION_BITS = 16
 _KNOT_BITS = 10
 _KNOTS = 1 << _KNOT_BITS
 _WORK_BITS = 60
-_VALUE_SHIFT = 2 * SCALE_BITS + 1 - FRACTION_BITS
+VALUE_SHIFT = 2 * SCALE_BITS + 1 - FRACTION_BITS
+"""By how much a factor of `decay` is larger within the origin's period."""
 
 
 def _square_root(n: int) -> int:
@@ -44,15 +45,16 @@ def _table() -> list[int]:
     return table
 
 
-_TABLE = _table()
+TABLE = _table()
+"""2^(i/1024) for i = 0…1025, with `SCALE_BITS` fraction bits."""
 
 
 def forward(millipoints: int, at_s: int, half_life_s: int, origin_s: int) -> int:
     """A contribution in forward form, relative to the half-life period in which `origin_s` lies."""
     period, elapsed = divmod(at_s, half_life_s)
     knot, rest = divmod(elapsed << _KNOT_BITS, half_life_s)
-    low = _TABLE[knot]
-    weight = millipoints * (low + (_TABLE[knot + 1] - low) * rest // half_life_s)
+    low = TABLE[knot]
+    weight = millipoints * (low + (TABLE[knot + 1] - low) * rest // half_life_s)
     shift = period - origin_s // half_life_s
     return weight << shift if shift >= 0 else weight >> -shift
 
@@ -72,8 +74,8 @@ def decay(half_life_s: int, origin_s: int, at_s: int) -> tuple[int, int]:
     """What to multiply a sum in forward form by, and then to shift it right by, for its value at that time."""
     period, elapsed = divmod(at_s, half_life_s)
     knot, rest = divmod(half_life_s - elapsed << _KNOT_BITS, half_life_s)
-    low = _TABLE[knot]
-    return low + (_TABLE[knot + 1] - low) * rest // half_life_s, _VALUE_SHIFT + period - origin_s // half_life_s
+    low = TABLE[knot]
+    return low + (TABLE[knot + 1] - low) * rest // half_life_s, VALUE_SHIFT + period - origin_s // half_life_s
 
 
 def to_millipoints(fixed: int) -> int:

@@ -22,9 +22,9 @@ from streams.state import Lead
 
 Header = tuple[str, bytes]
 Headers = list[Header]
-_SPECVERSION: Header = ("ce_specversion", b"1.0")
-_SOURCE: Header = ("ce_source", b"/handraise/leads")
-_STATE: Header = ("ce_type", b"handraise.LeadState")
+SPECVERSION: Header = ("ce_specversion", b"1.0")
+SOURCE: Header = ("ce_source", b"/handraise/leads")
+STATE: Header = ("ce_type", b"handraise.LeadState")
 _TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
 _ALERT: Header = ("ce_type", b"handraise.LeadAlert")
 _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
@@ -58,6 +58,10 @@ class Publisher:
         outputs, self._outputs = self._outputs, []
         return outputs
 
+    def publish(self, output: Output) -> None:
+        """A record that is ready."""
+        self._outputs.append(output)
+
     def forward(self, key: bytes, value: bytes) -> None:
         """A record for the fold's own inbox, as it is, under the key of another lead."""
         self._outputs.append(Output(INBOX, partition_of(key, self._partitions), key, value, []))
@@ -73,12 +77,12 @@ class Publisher:
             lead_id, as_of, score, self._rules.level(score), lead.hot_since, STAGES[lead.stage], lead.stage_since,
             lead.first_seen, lead.last_seen, lead.events, lead.visits.count, offset,
         )  # fmt: skip
-        headers = self._headers(f"{self._id}{offset}-{lead_id}", _STATE, as_of, key)
+        headers = self._headers(f"{self._id}{offset}-{lead_id}", STATE, as_of, key)
         self._outputs.append(Output("lead.state", self._partition, key, value, headers))
 
     def gone(self, key: bytes, at: int, offset: int) -> None:
         """The tombstone of a lead that expired."""
-        headers = self._headers(f"{self._id}{offset}-{key.decode()}", _STATE, at, key)
+        headers = self._headers(f"{self._id}{offset}-{key.decode()}", STATE, at, key)
         self._outputs.append(Output("lead.state", self._partition, key, None, headers))
 
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
@@ -197,7 +201,7 @@ class Publisher:
 
     def _headers(self, id: str, type: Header, at: int, subject: bytes) -> Headers:
         time = self._rfc3339(at)
-        return [_SPECVERSION, ("ce_id", id.encode()), type, _SOURCE, ("ce_time", time), ("ce_subject", subject)]
+        return [SPECVERSION, ("ce_id", id.encode()), type, SOURCE, ("ce_time", time), ("ce_subject", subject)]
 
     def _rfc3339(self, at: int) -> bytes:
         day, second = divmod(at, DAY_S)

@@ -15,13 +15,13 @@ from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Qu
 from streams import explain as explaining
 from streams.fold import Output
 from streams.identity import event_id, lead_id
-from streams.lead_fold import LeadFold
 from streams.rules import Rules, load
 from streams.state import Lead
 from streams.state import decode as decode_state
 from tests.oracle.compare import compare_alert, compare_state
 from tests.oracle.naive import DAY_S, Event, Model
 from tests.oracle.replay import Partition, Record, Told
+from tests.streams.twin import TwinFold
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 SHIPPED = {name: (RULES / name).read_text() for name in ("model.toml", "alerts.toml")}
@@ -120,7 +120,7 @@ class Box:
 
     def __post_init__(self) -> None:
         self.rules = _loaded(tuple(self.files.items()))
-        self.fold = LeadFold(0, self.states, self.rules, PARTITIONS)
+        self.fold = TwinFold(0, self.states, self.rules, PARTITIONS)
 
     def feed(self, log: Sequence[Record], cuts: Iterable[int] = ()) -> Box:
         """Fold the records, sealing a batch before each of the places named by `cuts`, and at the end."""
@@ -143,7 +143,7 @@ class Box:
     def restart(self) -> None:
         """Drop the fold and build it anew from the changelog alone."""
         self.states = dict(self.changelog)
-        self.fold = LeadFold(0, self.states, self.rules, PARTITIONS)
+        self.fold = TwinFold(0, self.states, self.rules, PARTITIONS)
 
     def said(self, record: type[R]) -> list[R]:
         """All records of that type that were published, in order."""

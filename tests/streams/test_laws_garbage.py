@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from schemas.codec import decode, encode
 from schemas.records import Engagement, LeadState, Rejected
-from streams.lead_fold import LeadFold
 from tests.oracle.naive import DAY_S
 from tests.oracle.replay import Record
 from tests.streams.harness import MONDAY, Box, Did, Time, key_of, records, value_of
+from tests.streams.twin import TwinFold
 
 GOOD = value_of(Did(MONDAY, "download", "guide", mail=True, properties=(("a", 1),)))
 SCALAR = st.one_of(st.text(max_size=30), st.sampled_from(["", "page_view", "[]", "{", "null", "\ud7ff", "0" * 5000]))
@@ -94,7 +94,7 @@ def test_more_than_24_hours_ahead_is_rejected() -> None:
 def test_a_record_on_the_wrong_partition_is_passed_on_unchanged() -> None:
     """A new lead's record that lies on the wrong partition goes to the right one, once, and leaves no state."""
     log = records([Did(MONDAY, lead=f"u:{n}") for n in range(20)])
-    folds = [(LeadFold(partition, {}, Box().rules, 4), partition) for partition in range(4)]
+    folds = [(TwinFold(partition, {}, Box().rules, 4), partition) for partition in range(4)]
     moved: dict[bytes, set[int]] = {}
     kept: dict[bytes, set[int]] = {}
     for fold, partition in folds:
@@ -140,5 +140,5 @@ def test_drops_of_poison_do_not_stop_the_line() -> None:
 
 def test_poison_that_is_accepted_passes() -> None:
     """A fold told to accept so many more rejects those and stops only after them."""
-    fold = LeadFold(0, {}, Box().rules, 1, accept_poison=30)
+    fold = TwinFold(0, {}, Box().rules, 1, accept_poison=30)
     assert fold.apply(poison(150, 0)) == 130

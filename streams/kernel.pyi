@@ -1,0 +1,24 @@
+"""The types of the compiled module, which streams/kernel.pyx is the source of."""
+
+from collections.abc import Callable, Sequence
+
+from streams.fold import InboxRecord
+from streams.publish import Publisher
+from streams.rules import Rules
+
+class Kernel:
+    """Folds the common events of one partition."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        partition: int,
+        partitions: int,
+        states: dict[bytes, bytes],
+        touched: dict[bytes, int],
+        remember: Callable[[int, bytes], None],
+    ) -> None: ...
+    def fold(self, records: Sequence[InboxRecord], start: int, now: int) -> int:
+        """Fold records from a place on, as long as they are common; the place of the first that is not."""
+    def seal(self, now: int, publisher: Publisher) -> dict[bytes, bytes | None]:
+        """Publish what was touched; what it changed, as key → state, None where one is gone."""

@@ -1,0 +1,290 @@
+# A lead's state as a C struct: read, changed in part, written (streams/state.py says how it is laid out).
+
+# -- a lead
+
+cdef struct Column:
+    Slice old
+    Py_ssize_t added_size
+    uint8_t[MOST_ADDED] added
+
+cdef struct Sums:
+    int count
+    int64_t[MOST_CHANNELS] channels
+    int64_t[MOST_CHANNELS] totals
+
+cdef struct Lead:
+    int64_t model, line, first_seen, last_seen, as_of, events
+    Column times, ids, marks, onces
+    Sums sums, base
+    int64_t visits, last_page, pages
+    Slice cleared
+    int64_t hot_since, stage, stage_since
+    Slice email  # its bytes are NULL if there is none
+    Slice rest
+    int64_t ceiling, wake
+    Column origins
+    Slice links
+    int seen_count  # entries of `links` that are seen `seen_at`, by their first bytes
+    Py_ssize_t[MOST_IDENTIFIERS] seen
+    int64_t seen_at
+
+
+cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:
+    cdef Column column
+    column.old = read_text(c) if is_text else read_blob(c)
+    column.added_size = 0
+    return column
+
+
+cdef void read_sums(Cursor *c, Sums *sums) noexcept nogil:
+    cdef uint64_t count = read_map(c)
+    cdef int place
+    c.bad |= count > MOST_CHANNELS
+    sums.count = 0 if c.bad else count
+    for place in range(sums.count):
+        sums.channels[place] = read_number(c)
+        sums.totals[place] = read_int(c)
+        c.bad |= sums.channels[place] & 511 == 0
+
+
+cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
+    """Read a state; False if it is no lead or not laid out as leads are written today."""
+    cdef Cursor c = cursor(state.at, state.size)
+    cdef Slice tag
+    if read_array(&c) != FIELDS:
+        return False
+    tag = read_text(&c)
+    if c.bad or tag.size != 1 or tag.at[0] != 76:  # L
+        return False
+    lead.model = read_number(&c)
+    lead.line = read_number(&c)
+    lead.first_seen = read_number(&c)
+    lead.last_seen = read_number(&c)
+    lead.as_of = read_number(&c)
+    lead.events = read_number(&c)
+    lead.times = read_column(&c, False)
+    lead.ids = read_column(&c, False)
+    lead.marks = read_column(&c, True)
+    lead.onces = read_column(&c, False)
+    read_sums(&c, &lead.sums)
+    read_sums(&c, &lead.base)
+    c.bad |= read_array(&c) != 3
+    lead.visits = read_number(&c)
+    lead.last_page = read_number(&c)
+    lead.pages = read_number(&c)
+    lead.cleared = skipped(&c)
+    lead.hot_since = read_number(&c)
+    lead.stage = read_number(&c)
+    lead.stage_since = read_number(&c)
+    lead.email.at, lead.email.size = NULL, 0
+    if c.at < c.end and c.at[0] == 0xC0:
+        c.at += 1
+    else:
+        lead.email = read_text(&c)
+    lead.rest = read_blob(&c)
+    lead.ceiling = read_number(&c)
+    lead.wake = read_number(&c)
+    lead.origins = read_column(&c, False)
+    lead.links = read_blob(&c)
+    lead.seen_count = 0
+    return not c.bad and c.at == c.end
+
+
+cdef inline Py_ssize_t size_of(const Lead *lead) noexcept nogil:
+    """No fewer bytes than writing it takes."""
+    return (
+        lead.times.old.size + lead.ids.old.size + lead.marks.old.size + lead.onces.old.size + lead.origins.old.size
+        + 5 * MOST_ADDED + lead.links.size + lead.cleared.size + lead.email.size + lead.rest.size + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
+    )
+
+
+cdef inline Out put_blob(Out out, Slice blob) noexcept nogil:
+    return put(put_size(out, blob.size, 0, 0, 0xC4, 1), blob.at, blob.size)
+
+
+cdef inline Out put_text(Out out, Slice text) noexcept nogil:
+    return put(put_size(out, text.size, 0xA0, 32, 0xD9, 1), text.at, text.size)
+
+
+cdef inline Out put_column(Out out, const Column *column, bint is_text) noexcept nogil:
+    cdef uint64_t size = column.old.size + column.added_size
+    out = put_size(out, size, 0xA0, 32, 0xD9, 1) if is_text else put_size(out, size, 0, 0, 0xC4, 1)
+    return put(put(out, column.old.at, column.old.size), column.added, column.added_size)
+
+
+cdef inline Out put_sums(Out out, const Sums *sums) noexcept nogil:
+    cdef int place
+    out = put_size(out, sums.count, 0x80, 16, 0xDE, 2)
+    for place in range(sums.count):
+        out = put_int(put_int(out, sums.channels[place]), sums.totals[place])
+    return out
+
+
+cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
+    cdef int place
+    out = put(put_size(out, FIELDS, 0x90, 16, 0xDC, 2), b"\xa1L", 2)
+    out = put_int(out, lead.model)
+    out = put_int(out, lead.line)
+    out = put_int(out, lead.first_seen)
+    out = put_int(out, lead.last_seen)
+    out = put_int(out, lead.as_of)
+    out = put_int(out, lead.events)
+    out = put_column(out, &lead.times, False)
+    out = put_column(out, &lead.ids, False)
+    out = put_column(out, &lead.marks, True)
+    out = put_column(out, &lead.onces, False)
+    out = put_sums(out, &lead.sums)
+    out = put_sums(out, &lead.base)
+    out = put_size(out, 3, 0x90, 16, 0xDC, 2)
+    out = put_int(out, lead.visits)
+    out = put_int(out, lead.last_page)
+    out = put_int(out, lead.pages)
+    out = put(out, lead.cleared.at, lead.cleared.size)
+    out = put_int(out, lead.hot_since)
+    out = put_int(out, lead.stage)
+    out = put_int(out, lead.stage_since)
+    if lead.email.at == NULL:
+        out = put(out, b"\xc0", 1)
+    else:
+        out = put_text(out, lead.email)
+    out = put_blob(out, lead.rest)
+    out = put_int(out, lead.ceiling)
+    out = put_int(out, lead.wake)
+    out = put_column(out, &lead.origins, False)
+    out = put_blob(out, lead.links)
+    for place in range(lead.seen_count):
+        put_little_endian(out - lead.links.size + lead.seen[place] + LINK_SEEN, lead.seen_at)
+    return out
+
+
+cdef inline void append(Column *column, const void *bytes, Py_ssize_t size) noexcept nogil:
+    memcpy(column.added + column.added_size, bytes, size)
+    column.added_size += size
+
+
+cdef inline int64_t little_endian(const uint8_t *at) noexcept nogil:
+    return <uint32_t> at[0] | <uint32_t> at[1] << 8 | <uint32_t> at[2] << 16 | <uint32_t> at[3] << 24
+
+
+cdef inline int64_t time_at(const Lead *lead, Py_ssize_t event) noexcept nogil:
+    return little_endian(lead.times.old.at + 4 * event)
+
+
+cdef inline bint holds(Slice column, const uint8_t *item) noexcept nogil:
+    """Whether one of the 8-byte items of a column is this one."""
+    cdef Py_ssize_t place
+    for place in range(0, column.size - 7, 8):
+        if memcmp(column.at + place, item, 8) == 0:
+            return True
+    return False
+
+
+cdef int64_t cleared_at(const Lead *lead, int64_t group) noexcept nogil:
+    """When a group was last cleared; -1 for never."""
+    cdef Cursor c = cursor(lead.cleared.at, lead.cleared.size)
+    cdef uint64_t left = read_map(&c)
+    cdef int64_t found, at
+    while left and not c.bad:
+        left -= 1
+        found, at = read_int(&c), read_int(&c)
+        if found == group and not c.bad:
+            return at
+    return -1
+
+
+
+# -- what few events ask for, `rest`: [known, titles, alerted_at, late, old_onces, ...], cut behind the last that is not
+#    as it was at first
+
+cdef bint read_old_onces(const Lead *lead, Slice *found) noexcept nogil:
+    """What is remembered of folded matches that count once; False where the rest is odd."""
+    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
+    cdef int place
+    found.size = 0
+    if read_array(&c) > 4:
+        for place in range(4):
+            skip(&c)
+        found[0] = read_blob(&c)
+    return not c.bad
+
+
+cdef bint is_unverified(const Lead *lead) noexcept nogil:
+    """Whether the lead's address is known and nothing has shown yet that it is its own; also where the rest is odd."""
+    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
+    cdef uint64_t left = 0
+    cdef Slice kind, value
+    if read_array(&c) > 0:
+        left = read_array(&c)
+    while left and not c.bad:
+        left -= 1
+        c.bad |= read_array(&c) != 4
+        kind = read_text(&c)
+        value = read_text(&c)
+        skip(&c)
+        if read_int(&c) == 0 and not c.bad and kind.size == 1 and kind.at[0] == EMAIL and same(value, lead.email):
+            return True
+    return c.bad
+
+
+cdef bint is_reachable(const Lead *lead) noexcept nogil:
+    """Whether an e-mail address or a telephone number is known; also where the rest is odd."""
+    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
+    cdef uint64_t left = 0
+    cdef Slice kind
+    if lead.email.at != NULL:
+        return True
+    if read_array(&c) > 0:
+        left = read_array(&c)
+    while left and not c.bad:
+        left -= 1
+        c.bad |= read_array(&c) != 4
+        kind = read_text(&c)
+        if not c.bad and kind.size == 1 and kind.at[0] == PHONE:
+            return True
+        skip(&c)
+        skip(&c)
+        skip(&c)
+    return c.bad
+
+
+cdef bytes with_title(Slice rest, int64_t code, Slice title):
+    """The rest with a title under a rule's code; None where it is odd."""
+    cdef Cursor c = cursor(rest.at, rest.size)
+    cdef uint64_t parts = read_array(&c), count = 0, place
+    cdef Slice known, before, after
+    cdef const uint8_t *entry
+    cdef bytes made
+    cdef Out out
+    cdef bint found = False
+    known.at, known.size = <const uint8_t *> b"\x90", 1
+    if parts > 0:
+        known = skipped(&c)
+    if parts > 1:
+        count = read_map(&c)
+    before.at, before.size = c.at, 0
+    after = before
+    for place in range(count):
+        entry = c.at
+        if read_int(&c) == code and not found:
+            found = True
+            before.size = entry - before.at
+            skip(&c)
+            after.at = c.at
+        else:
+            skip(&c)
+        if c.bad:
+            return None
+    if not found:
+        before.size, after.at = c.at - before.at, c.at
+    after.size = c.end - after.at
+    if c.bad or parts > 15:
+        return None
+    made = PyBytes_FromStringAndSize(NULL, rest.size + title.size + 32)
+    out = <Out> PyBytes_AS_STRING(made)
+    out = put_size(out, parts if parts > 2 else 2, 0x90, 16, 0xDC, 2)
+    out = put(out, known.at, known.size)
+    out = put_size(out, count + (not found), 0x80, 16, 0xDE, 2)
+    out = put(out, before.at, before.size)
+    out = put_text(put_int(out, code), title)
+    out = put(out, after.at, after.size)
+    return made[: out - <Out> PyBytes_AS_STRING(made)]
