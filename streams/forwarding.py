@@ -87,9 +87,21 @@ class Forwarding:
         if news.phone:
             learn(lead, "p", news.phone, at)
         for alias in news.aliases:
-            if alias.encode() != key and _may_own(key, alias):
-                self._see(key, lead, alias.encode(), links.find(lead.links, alias.encode()), at)
+            if alias.encode() != key:
+                self._take(key, lead, alias, at)
         return origin
+
+    def _take(self, key: bytes, lead: Lead, alias: str, at: int) -> None:
+        """Take what an alias call says to be the same: all that is weaker than the lead.
+
+        Two users, or two addresses, settle between themselves who owns whom, and nothing is noted before they have: there may
+        be nobody under the alias.  Two devices are no persons.
+        """
+        place, rank, own = links.find(lead.links, alias.encode()), links.order(alias)[0], links.order(key.decode())[0]
+        if rank > own:
+            self._see(key, lead, alias.encode(), place, at)
+        elif rank == own and not links.is_device(key) and (place < 0 or links.read(lead.links, place).status != ABSORBED):
+            self._publisher.mail(alias.encode(), Merge(other=key.decode(), at=at * 1_000, by="alias"))
 
     def _see(self, key: bytes, lead: Lead, id: bytes, place: int, at: int) -> int:
         """Note that the lead was seen with an identifier; returns the place of its entry, or -1."""
@@ -338,15 +350,6 @@ class Forwarding:
             self._claim(key.decode(), link)
         self._leads.keep(key, lead, lead.wake, published=True)
         self._leads.judge(key, lead, lead.as_of)
-
-
-def _may_own(key: bytes, alias: str) -> bool:
-    """True if the lead under a key can take what an alias call says to be the same: all that is weaker than itself.
-
-    Two users, or two addresses, settle between themselves who owns whom.  Two devices are no persons.
-    """
-    rank, own = links.order(alias)[0], links.order(key.decode())[0]
-    return rank > own or (rank == own and not links.is_device(key))
 
 
 def _owners(moved: Moved, *leads: str) -> int:
