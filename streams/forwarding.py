@@ -188,7 +188,9 @@ class Forwarding:
                 self._leads.keep(key, moved, moved.wake, published=False)
         if not (isinstance(mail, Merge) and mail.other == moved.to):
             self.used(key, moved, max(self._leads.now, mail.at // 1_000))
-            self._publisher.forward(moved.to.encode(), value)
+            # A release has to pass all that its lead was merged into, one after the other.
+            to = moved.merged if isinstance(mail, Release) and moved.merged else moved.to
+            self._publisher.forward(to.encode(), value)
 
     def _link(self, key: bytes, found: State | None, mail: Link, at: int) -> None:
         owner = mail.owner
@@ -222,7 +224,8 @@ class Forwarding:
         self._publisher.mail(owner.encode(), absorb)
         self._publisher.identity(key, "lead", "moved", as_of, words, owner, score)
         frozen = state.encode(lead) if cause == "merge" else b""
-        self._leads.keep(key, Moved(owner, at, as_of, frozen=frozen), as_of + MOVED_IDLE_S, published=True)
+        moved = Moved(owner, at, as_of, frozen=frozen, merged=owner if frozen else "")
+        self._leads.keep(key, moved, as_of + MOVED_IDLE_S, published=True)
 
     def _relink(self, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
         id, former = key.decode(), moved.to
@@ -236,7 +239,7 @@ class Forwarding:
         elif not links.is_device(key):
             self._claimed(key, moved, owner, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
-            moved.to, moved.at, moved.frozen = owner, at, b""
+            moved.to, moved.at, moved.frozen, moved.merged = owner, at, b"", ""
             if _owners(moved, former, owner) > MOST_OWNERS:
                 moved.to = ""
                 cause = f"over {MOST_OWNERS} leads have owned it, as a device that many share: it is nobody's"
@@ -330,7 +333,7 @@ class Forwarding:
         if not isinstance(found, Moved) or not isinstance(lead, Lead):
             raise Undecodable("not_merged", f"{key.decode()} was not merged by anybody, or that is long ago")
         self._publisher.mail(
-            found.to.encode(), Release(source=key.decode(), at=at * 1_000, by="unmerge", memory=memory_of(lead))
+            found.merged.encode(), Release(source=key.decode(), at=at * 1_000, by="unmerge", memory=memory_of(lead))
         )
         rebuild(lead, self._rules)
         lead.as_of = as_of = max(lead.as_of, self._leads.now)

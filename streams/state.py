@@ -145,6 +145,8 @@ class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     """The leads that have owned or claimed it, six characters of each one's id; empty while there was only one."""
     frozen: bytes = b""
     """The `Lead` that was merged by somebody's wish, so that it can be undone; empty if none was."""
+    merged: str = ""
+    """The lead that the frozen one was merged into; `to` is the one that has both now."""
 
 
 class Match(msgspec.Struct, array_like=True, tag="S", gc=False):

@@ -175,9 +175,11 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
         if place < 0:
             continue
         ours = links.read(lead.links, place)
-        if ours.held and ours.seen > theirs.seen:
+        if not (ours.held and theirs.held):
+            continue
+        if ours.seen > theirs.seen:
             later.append(ours)
-        elif ours.held:
+        else:
             lead.links = links.write(lead.links, place, ours._replace(status=LOST))
     theirs_known = {(each.kind, each.value, each.since) for each in other.known}
     lead.keep(known=[each for each in lead.known if (each.kind, each.value, each.since) not in theirs_known])
