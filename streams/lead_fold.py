@@ -153,9 +153,8 @@ class LeadFold:
         if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, _LAST_MS):
             raise Undecodable("from_the_future", f"the mail says {mail.at}, over 24 h after it was appended")
         key = record.key or b""
-        if not self._is_own(key, value):
-            return
-        self._forwarding.receive(key, mail, value)
+        if self._is_own(key, value):
+            self._forwarding.receive(key, mail, value)
 
     def _is_own(self, key: bytes, value: bytes) -> bool:
         """True for an id of this partition; a record under one of another partition is forwarded."""
