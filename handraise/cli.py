@@ -169,20 +169,97 @@ def tail(topics: tuple[str, ...], from_beginning: bool, uncommitted: bool, count
     _run(reading)
 
 
-@cli.command()
+class _LeadGroup(click.Group):
+    """A group whose first word may be an ID: then `show` is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `show` before what is no command."""
+        if args and args[0] not in (*self.commands, *HELP["help_option_names"]):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+by_name = click.option("--by", default="command line", show_default=True, metavar="NAME", help="Who says so.")
+
+
+@cli.group("lead", cls=_LeadGroup, subcommand_metavar="ID | COMMAND ...")
+def lead_group() -> None:
+    """What is known of a lead, and who is who.  `handraise lead ID` shows a lead.
+
+    ID: a lead id, or user:…, email:…, anonymous:…
+    """
+
+
+@lead_group.command("show")
 @click.argument("id")
 @as_json
-def lead(id: str, as_json: bool) -> None:
-    """What is known of a lead. ID: a lead id, or user:…, email:…, anonymous:…"""
-    from handraise import lookup, person, rules
+def lead_show(id: str, as_json: bool) -> None:
+    """Score, reasons, identifiers and devices; who may be the same person.  `show` may be left out."""
+    from handraise import identifiers, lookup, person, rules, suspicions
 
     given = settings()
     loaded = rules.load(given.rules).rules
     found = _run(lookup.look_up(given, lookup.parse(id, given)))
+    told = _run(suspicions.suspicions(given, identifiers.ids_of(found)))
     if as_json:
-        output.document(person.lead_as_data(found, loaded))
+        output.document(person.lead_as_data(found, loaded, given, told))
     else:
-        person.show_lead(found, loaded)
+        person.show_lead(found, loaded, given, told)
+
+
+@lead_group.command("merge")
+@click.argument("a")
+@click.argument("b")
+@by_name
+@as_json
+def lead_merge(a: str, b: str, by: str, as_json: bool) -> None:
+    """Make A and B one lead: they are the same person.
+
+    The stronger id stays: user before e-mail before device; of one kind the one that sorts first.
+    """
+    from handraise import lookup, rules, verdicts, wishes
+
+    given = settings()
+    loaded = rules.load(given.rules).rules
+    done = _run(wishes.merge(given, lookup.parse(a, given), lookup.parse(b, given), by))
+    if as_json:
+        output.document(verdicts.done_as_data("merged", done, loaded))
+    else:
+        verdicts.show_merged(done, loaded)
+
+
+@lead_group.command("unmerge")
+@click.argument("a")
+@by_name
+@as_json
+def lead_unmerge(a: str, by: str, as_json: bool) -> None:
+    """Make A, which was merged into another lead, a lead of its own again."""
+    from handraise import lookup, rules, verdicts, wishes
+
+    given = settings()
+    loaded = rules.load(given.rules).rules
+    done = _run(wishes.unmerge(given, lookup.parse(a, given), by))
+    if as_json:
+        output.document(verdicts.done_as_data("unmerged", done, loaded))
+    else:
+        verdicts.show_unmerged(done, loaded)
+
+
+@lead_group.command("not-the-same")
+@click.argument("a")
+@click.argument("b")
+@by_name
+@as_json
+def lead_not_the_same(a: str, b: str, by: str, as_json: bool) -> None:
+    """Dismiss the suspicion that A and B are one person."""
+    from handraise import lookup, verdicts, wishes
+
+    given = settings()
+    told = _run(wishes.not_the_same(given, lookup.parse(a, given), lookup.parse(b, given), by))
+    if as_json:
+        output.document(verdicts.dismissed_as_data(told))
+    else:
+        verdicts.show_dismissed(told)
 
 
 @cli.command()
@@ -199,7 +276,7 @@ def explain(id: str, at: str | None, as_json: bool) -> None:
     found = _run(lookup.look_up(given, lookup.parse(id, given)))
     then, explained = person.explanation(found, loaded, at_s)
     if as_json:
-        output.document(person.explanation_as_data(explained))
+        output.document(person.explanation_as_data(found, explained))
     else:
         named = _run(person.names(given, found, explained))
         person.show_explanation(found, then, loaded, explained, named)

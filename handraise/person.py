@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +11,15 @@ from rich.text import Text
 
 from handraise import output, words
 from handraise.failure import Failure
+from handraise.identifiers import Identifier, devices, identifiers, ids_of, met
 from handraise.lookup import Found
 from handraise.rewind import rewind
 from handraise.settings import Settings
+from handraise.suspicions import open_ones, other_of
 from handraise.titles import titles
+from schemas.records import LeadDuplicate
 from streams.explain import Explanation, LedgerRow, explain
+from streams.identity import KIND_NAMES
 from streams.lifecycle import STAGES
 from streams.reasons import reason_in_words, top_reasons
 from streams.rules import Rules
@@ -37,9 +41,9 @@ def present(lead: Lead) -> int:
     return max(int(time.time()), lead.as_of, lead.last_seen)
 
 
-def lead_as_data(found: Found, rules: Rules) -> dict[str, Any]:
-    """The JSON of `handraise lead`; what no fold knows yet is null."""
-    lead = rewind(found.lead, rules, at := present(found.lead))
+def lead_as_data(found: Found, rules: Rules, settings: Settings, told: Sequence[LeadDuplicate]) -> dict[str, Any]:
+    """The JSON of `handraise lead`; what no fold knows yet is null.  `told`: what is suspected of the lead."""
+    lead, ids = rewind(found.lead, rules, at := present(found.lead)), ids_of(found)
     return {
         "id": found.moved_from or found.id,
         "behaviour": behaviour(lead, rules, at) / 1_000,
@@ -48,24 +52,44 @@ def lead_as_data(found: Found, rules: Rules) -> dict[str, Any]:
         "stage": STAGES[lead.stage],
         "hot": lead.hot_since > 0,
         "owner": None,
-        "identifiers": [
-            {"kind": known.kind, "value": known.value, "verified": False, "since": words.iso(known.since)}
-            for known in lead.known
-        ],
+        "identifiers": [_identifier_as_data(each) for each in identifiers(found, settings)],
         "reasons": [
             {"text": reason.text, "rule": reason.rule, "points": reason.millipoints / 1_000}
             for reason in top_reasons(lead, rules, at)
         ],
         "moved_to": found.id if found.moved_from else None,
+        "duplicates": [
+            {
+                "id": other_of(each, ids),
+                "evidence": each.evidence,
+                "status": each.status,
+                "at": words.iso(each.at // 1_000),
+                "cause": each.cause,
+            }
+            for each in told
+        ],
     }
 
 
-def show_lead(found: Found, rules: Rules) -> None:
+def _identifier_as_data(each: Identifier) -> dict[str, Any]:
+    return {
+        "kind": KIND_NAMES[each.kind],  # type: ignore[index]
+        "value": each.value,
+        "verified": each.verified > 0,
+        "since": words.iso(each.since),
+        "id": each.id,
+        "seen": words.iso(each.seen) if each.seen else None,
+        "verified_at": words.iso(each.verified) if each.verified else None,
+        "status": each.status,
+    }
+
+
+def show_lead(found: Found, rules: Rules, settings: Settings, told: Sequence[LeadDuplicate]) -> None:
     """The same in words."""
     lead = rewind(found.lead, rules, at := present(found.lead))
     score = behaviour(lead, rules, at)
     level = rules.level(score)
-    output.say(Text(_name(found), "strong"))
+    output.say(Text(name_of(found), "strong"))
     reasons = words.reasons([reason.text for reason in top_reasons(lead, rules, at)])
     output.say(reasons or "nothing that counts at present")
     output.say()
@@ -82,12 +106,50 @@ def show_lead(found: Found, rules: Rules) -> None:
         ("heat", heat),
         ("stage", f"{STAGES[lead.stage]} since {words.ago(at - lead.stage_since)}"),
         ("seen", f"{seen}; {first_last}"),
+        ("lead id", found.id),
     ]
-    facts += [(known.kind, f"{known.value}  since {words.when(known.since)} UTC") for known in lead.known]
-    facts.append(("lead id", found.id))
     if found.moved_from:
-        facts.append(("moved from", found.moved_from))
+        facts.append(("asked for", f"{found.asked}, a part of this lead since {words.when(found.moved_at)} UTC"))
     output.show(output.table([("", "left"), ("", "left")], [(Text(name, "quiet"), value) for name, value in facts]))
+    numbers, known = devices(found.id, lead), identifiers(found, settings)
+    if known:
+        rows = [_identifier_in_words(each, found, numbers, at) for each in known]
+        columns = [("known as", "left"), ("", "left"), ("since, UTC", "left"), ("", "left")]
+        output.say()
+        output.show(output.table(columns, [(Text(name, "quiet"), *rest) for name, *rest in rows]))
+    _show_suspicions(found, told)
+
+
+def _show_suspicions(found: Found, told: Sequence[LeadDuplicate]) -> None:
+    ids = ids_of(found)
+    causes: dict[str, list[str]] = {}
+    for each in open_ones(told, ids):
+        causes.setdefault(other_of(each, ids), []).append(each.cause)
+    for other, why in causes.items():
+        output.say()
+        output.say(f"May be the same person as {other}: {words.reasons(why)}")
+        output.copyable(f"  handraise lead merge {found.id} {other}", "quiet")
+        output.copyable(f"  handraise lead not-the-same {found.id} {other}", "quiet")
+
+
+def _identifier_in_words(
+    each: Identifier, found: Found, numbers: Mapping[str, int], at: int
+) -> tuple[str, str, str, str]:
+    """What it is, its value, since when, and what else there is to say."""
+    device = numbers.get(each.id or "")
+    kind = f"device {device}" if device else KIND_NAMES[each.kind]  # type: ignore[index]
+    more = ""
+    if each.status == "lost":
+        more = f"lost: somebody else was seen with it after {words.day_and_time(each.seen)}"
+    elif each.status == "refused":
+        more = "refused: " + ("too many people have used it" if device else "another lead had it first")
+    elif device:
+        more = f"last {words.ago(at - each.seen)}"
+    elif each.kind == "u" and each.id not in (None, found.id):
+        more = f"merged; to undo it: handraise lead unmerge {each.id}"
+    elif each.kind == "e":
+        more = f"verified {words.day_and_time(each.verified)}" if each.verified else "not verified"
+    return kind, each.value, words.day_and_time(each.since), more
 
 
 def explanation(found: Found, rules: Rules, at_s: int | None) -> tuple[Lead, Explanation]:
@@ -97,7 +159,7 @@ def explanation(found: Found, rules: Rules, at_s: int | None) -> tuple[Lead, Exp
     return lead, explain(lead, rules, at)
 
 
-def explanation_as_data(explained: Explanation) -> dict[str, Any]:
+def explanation_as_data(found: Found, explained: Explanation) -> dict[str, Any]:
     """The JSON of `handraise explain`: points with three decimals; `decayed` adds up to `score` exactly."""
     return {
         "score": explained.score_millipoints / 1_000,
@@ -110,11 +172,16 @@ def explanation_as_data(explained: Explanation) -> dict[str, Any]:
                 "raw": row.raw_millipoints / 1_000,
                 "limited": row.limited_millipoints / 1_000,
                 "decayed": row.decayed_millipoints / 1_000,
-                "device": None,
+                "device": device_of(row, found.id),
             }
             for row in explained.rows
         ],
     }
+
+
+def device_of(row: LedgerRow, id: str) -> str | None:
+    """The device that a row came from; a lead that is known by nothing else is one."""
+    return row.device or (id if row.event_id and id.startswith("a_") else None)
 
 
 async def names(settings: Settings, found: Found, explained: Explanation) -> dict[str, str]:
@@ -123,45 +190,54 @@ async def names(settings: Settings, found: Found, explained: Explanation) -> dic
     if not rows:
         return {}
     since_s = min(at_s for _, at_s in rows)
-    return await titles(settings, found.id, found.partitions, {event_id for event_id, _ in rows}, since_s)
+    keys = [found.id, *(link.id.decode() for link in met(found.id, found.lead))]
+    return await titles(settings, keys, found.partitions, {event_id for event_id, _ in rows}, since_s)
 
 
 def show_explanation(found: Found, lead: Lead, rules: Rules, explained: Explanation, named: Mapping[str, str]) -> None:
     """The ledger as a table whose last column adds up; `named`: what events touched, by their ids."""
     output.say(
         Text.assemble(
-            (_name(found), "strong"),
+            (name_of(found), "strong"),
             f"  {words.points(explained.score_millipoints)} points on {words.when(explained.as_of_s)} UTC",
         )
     )
     output.say()
-    columns = [("rule", "left"), ("what", "left"), ("when, UTC", "left")]
+    columns = [("rule", "left"), ("what", "left"), ("when, UTC", "left"), ("device", "right")]
     columns += [("raw", "right"), ("limited", "right"), ("decayed", "right")]
+    numbers = devices(found.id, found.lead)
     newest = {row.rule: row.event_id for row in explained.rows}
     rows = []
     for row in explained.rows:
         # A state remembers what a rule matched last: better than nothing for an event that is not kept any more.
         last = lead.titles if newest[row.rule] == row.event_id else {}
-        rows.append(_cells(row, _what(row, rules, named.get(row.event_id or ""), last)))
+        what = _what(row, rules, named.get(row.event_id or ""), last)
+        rows.append(_cells(row, what, numbers.get(device_of(row, found.id) or "")))
     total = Text(words.points(explained.score_millipoints, 3), "strong")
-    rows.append((Text("total", "strong"), "", "", "", "", total))
+    rows.append((Text("total", "strong"), "", "", "", "", "", total))
     output.show(output.table(columns, rows))
     if any(row.event_id and row.raw_millipoints and not row.limited_millipoints for row in explained.rows):
         output.say("Rows with nothing under limited are over a limit of their rule, or were cleared.", "quiet")
+    shown = {device_of(row, found.id) for row in explained.rows}
+    for id, number in numbers.items():
+        if id in shown:
+            output.say(f"device {number} is {id}", "quiet")
 
 
-def _name(found: Found) -> str:
+def name_of(found: Found) -> str:
+    """The lead in the words that say most: an e-mail address, a user id, else its id."""
     known = {each.kind: each.value for each in reversed(found.lead.known)}
-    return known.get("email") or known.get("user") or known.get("anonymous") or found.id
+    return known.get("e") or known.get("u") or found.id
 
 
-def _cells(row: LedgerRow, what: str) -> tuple[str | Text, ...]:
+def _cells(row: LedgerRow, what: str, device: int | None) -> tuple[str | Text, ...]:
     style = "quiet" if row.event_id and not row.limited_millipoints else ""
     when = "" if row.at_s is None else words.day_and_time(row.at_s)
     entered = [words.points(row.raw_millipoints), words.points(row.limited_millipoints)]
     if row.at_s is None:  # what a cap takes away has no points of its own
         entered = ["", ""]
-    cells = [row.rule, what, when, *entered, words.points(row.decayed_millipoints, 3)]
+    whence = "" if row.event_id is None else str(device or "–")
+    cells = [row.rule, what, when, whence, *entered, words.points(row.decayed_millipoints, 3)]
     return tuple(Text(cell, style) for cell in cells)
 
 

@@ -70,7 +70,8 @@ def lines(out: Console, topic_width: int) -> Callable[[Seen], None]:
     """Print records in aligned columns, cut at the terminal's width, whole where there is none."""
 
     def show(seen: Seen) -> None:
-        key = "" if seen.raw.key is None else seen.raw.key.decode(errors="replace")
+        # Of a pair's key the first id is enough: the words have the others.
+        key = "" if seen.raw.key is None else seen.raw.key.decode(errors="replace").partition(":")[0]
         what = words.record(seen.value) if seen.value is not None else seen.problem or "gone: its key has no value"
         text = Text.assemble(
             (words.clock(seen.raw.timestamp), "quiet"),

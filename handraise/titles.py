@@ -26,28 +26,34 @@ _PATIENCE_S = 3.0
 
 
 async def titles(
-    settings: Settings, lead_id: str, partitions: int, event_ids: Collection[str], since_s: int
+    settings: Settings, lead_ids: Collection[str], partitions: int, event_ids: Collection[str], since_s: int
 ) -> dict[str, str]:
-    """The names of what these events (ids in hex) of a lead touched; some may be missing.
+    """The names of what these events (ids in hex) touched; some may be missing.
 
-    `since_s`: none of them was appended before.  Raises Failure when Kafka does not answer.
+    `lead_ids`: under which they may have come.  `since_s`: none of them was appended before.  Raises Failure when
+    Kafka does not answer.
     """
-    key, wanted = lead_id.encode(), set(event_ids)
-    place = TopicPartition(physical(INBOX, settings.prefix), partition_of(key, partitions))
+    keys, wanted = {id.encode() for id in lead_ids}, set(event_ids)
+    topic = physical(INBOX, settings.prefix)
+    places = [TopicPartition(topic, number) for number in {partition_of(key, partitions) for key in keys}]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka, client_id="handraise-titles", enable_auto_commit=False, check_crcs=False
     )
     found: dict[str, str] = {}
     try:
         await consumer.start()
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        first = (await consumer.offsets_for_times({place: since_s * 1_000}))[place]
-        consumer.seek(place, end if first is None else first.offset)
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        firsts = await consumer.offsets_for_times(dict.fromkeys(places, since_s * 1_000))
+        for place, first in firsts.items():
+            consumer.seek(place, ends[place] if first is None else first.offset)
         deadline = time.monotonic() + _PATIENCE_S
-        while len(found) < len(wanted) and await consumer.position(place) < end and time.monotonic() < deadline:
-            for records in (await consumer.getmany(place, timeout_ms=200)).values():
-                found |= _named([record.value for record in records if record.key == key], wanted)
+        while len(found) < len(wanted) and time.monotonic() < deadline:
+            unread = [place for place in places if await consumer.position(place) < ends[place]]
+            if not unread:
+                break
+            for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
+                found |= _named([record.value for record in records if record.key in keys], wanted)
     except (KafkaError, OSError) as error:
         raise unreachable(settings.kafka, error) from error
     finally:

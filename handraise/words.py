@@ -5,14 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from schemas.records import (
+    Absorb,
+    DeploymentFact,
+    DeviceLost,
     Engagement,
     LeadAlert,
+    LeadDuplicate,
     LeadState,
     LeadTransition,
+    Link,
+    Mail,
+    Merge,
+    NotTheSame,
     Quarantined,
     Record,
     Rejected,
+    Release,
+    Sighted,
     Tick,
+    Unmerge,
 )
 
 FOLLOW_UP = {
@@ -85,7 +96,10 @@ def record(value: Record) -> str:
             seen = f"{count(value.visits, 'visit')}, {count(value.events, 'event')}"
             return f"{points(value.behaviour_millipoints)} level {value.level}, {value.stage}{hot}, {seen}"
         case LeadTransition():
-            return f"{value.aspect} {value.before} → {value.after}: {value.cause}"
+            other = "" if value.other is None else f" ({value.other})"
+            return f"{value.aspect} {value.before} → {value.after}{other}: {value.cause}"
+        case LeadDuplicate():
+            return f"{value.status}: {value.lead_id} and {value.other_id} are one person? {value.cause}"
         case Quarantined():
             return f"{value.verdict}: {'; '.join(value.reasons)}"
         case Rejected():
@@ -95,3 +109,29 @@ def record(value: Record) -> str:
             return f"{value.kind} {value.asset}{verdict}"
         case Tick():
             return f"time is {iso(value.at // 1_000)}"
+        case DeploymentFact():
+            return f"{value.name} is {value.value}"
+    return mail(value)
+
+
+def mail(value: Mail) -> str:
+    """What one lead tells another, on one line."""
+    match value:
+        case Link():
+            heir = "" if value.via is None else f", in place of {value.via}"
+            return f"{value.owner} was seen with it{heir}"
+        case Sighted():
+            return f"{value.lead} was seen with {value.evidence}"
+        case Absorb():
+            return f"takes in {value.source} by {value.cause}: {count(value.memory.events, 'event')}"
+        case DeviceLost():
+            whose = f", it is {value.owner}'s" if value.owner else ""
+            return f"{value.identifier} is not its own: {value.reason}{whose}"
+        case Merge():
+            return f"is the same person as {value.other}, says {value.by}"
+        case Unmerge():
+            return f"is a person of its own, says {value.by}"
+        case Release():
+            return f"gives back {value.source}: {count(value.memory.events, 'event')}"
+        case NotTheSame():
+            return f"{value.lead} and {value.other} are not the same person, says {value.by}"
