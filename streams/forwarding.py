@@ -175,10 +175,10 @@ class Forwarding:
             self._leads.keep(key, moved, at + MOVED_IDLE_S, published=False)
 
     def _pass_on(self, key: bytes, moved: Moved, mail: Absorb | DeviceLost | Merge | Release, value: bytes) -> None:
+        if isinstance(mail, DeviceLost) and mail.reason != "returned":
+            return  # who absorbed this lead has asked for all that it had, and gets answers of its own
         if not moved.to:
-            if not isinstance(mail, DeviceLost):
-                raise Undecodable("quarantined", f"{key.decode()} has had too many owners to be anybody's")
-            return
+            raise Undecodable("quarantined", f"{key.decode()} has had too many owners to be anybody's")
         if isinstance(mail, Release) and moved.frozen:
             # What is undone was merged into this lead first: if this one comes back, it is to come without.
             frozen = state.decode(moved.frozen)
@@ -236,6 +236,8 @@ class Forwarding:
             return
         elif former == via and at >= moved.at:
             moved.to, moved.at = owner, at
+            if _has_owned(moved, owner):  # it has been told, or will be, that this is not its own
+                self._lost(owner, id, at, "returned", owner)
         elif not links.is_device(key):
             self._claimed(key, moved, owner, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
@@ -249,6 +251,7 @@ class Forwarding:
             else:
                 self._lost(former, id, at, "moved", owner)
         else:
+            _owners(moved, former, owner)
             self._lost(owner, id, moved.at, "moved", former)
         moved.used = max(at, moved.used)
         self._leads.keep(key, moved, max(moved.used, self._leads.now) + MOVED_IDLE_S, published=False)
@@ -271,13 +274,14 @@ class Forwarding:
 
     def _device_lost(self, key: bytes, lead: Lead, mail: DeviceLost, at: int) -> None:
         place = links.find(lead.links, mail.identifier.encode())
-        owner = links.find(lead.links, mail.owner.encode()) if mail.owner else -1
-        if mail.owner.encode() == key or (owner >= 0 and links.read(lead.links, owner).status == ABSORBED):
-            return  # it has become a part of this lead, and what it owned with it
-        if place < 0:
+        if place < 0 or (mail.owner.encode() == key and mail.reason != "returned"):
             return
         link = links.read(lead.links, place)
-        if mail.reason != "moved":
+        if mail.reason == "returned":
+            link = link._replace(seen=max(at, link.seen), status=OURS)
+            if mail.owner.encode() != key:  # who has it has become a part of this lead
+                self._claim(key.decode(), link, mail.owner)
+        elif mail.reason != "moved":
             link = link._replace(status=REFUSED)
         elif (-link.seen, links.order(key.decode())) < (-at, links.order(mail.owner)):
             self._claim(key.decode(), link)
@@ -358,8 +362,12 @@ class Forwarding:
 def _owners(moved: Moved, *leads: str) -> int:
     """Note who has owned or claimed an identifier; returns how many different leads that are so far."""
     for lead in leads:
-        mark = lead[2 : 2 + _OWNER_MARK].encode()
-        marks = {moved.owners[n : n + _OWNER_MARK] for n in range(0, len(moved.owners), _OWNER_MARK)}
-        if mark not in marks and len(marks) <= MOST_OWNERS:
-            moved.owners += mark
+        if not _has_owned(moved, lead) and len(moved.owners) <= MOST_OWNERS * _OWNER_MARK:
+            moved.owners += lead[2 : 2 + _OWNER_MARK].encode()
     return len(moved.owners) // _OWNER_MARK
+
+
+def _has_owned(moved: Moved, lead: str) -> bool:
+    """True if the lead is among those noted, or more have been than are noted."""
+    marks = [moved.owners[n : n + _OWNER_MARK] for n in range(0, len(moved.owners), _OWNER_MARK)]
+    return lead[2 : 2 + _OWNER_MARK].encode() in marks or len(marks) > MOST_OWNERS

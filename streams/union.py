@@ -168,7 +168,10 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
     lead.events -= other.events - len(given) + len(own) - len(kept)
     _write_events(lead, kept)
     for channel, total in other.base.items():
-        lead.base[channel] = lead.base.get(channel, 0) - total
+        if channel in lead.base:  # else it was cleared since
+            lead.base[channel] -= total
+    # What clears and is its own is among its events, where the clearing is found again.
+    lead.cleared = {group: then for group, then in lead.cleared.items() if then != other.cleared.get(group)}
     later = []
     for theirs in [*links.entries(other.links), Link(source, 0, lead.as_of, ABSORBED)]:
         place = links.find(lead.links, theirs.id)
