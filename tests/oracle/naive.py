@@ -19,6 +19,11 @@ DAY_S = 86_400
 HORIZON_S = 35 * DAY_S
 PER_RECORD = 500
 """At most so many coolings and expiries fire in one record."""
+FOR_EVER = ("ever", "asset")
+"""Limits whose room the earliest match takes, whether another limit cuts it or not."""
+
+Room = tuple[int, str, object]
+"""A rule's code, the limit's period, and which of them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Event:
     properties: Mapping[str, Any] = field(default_factory=dict)
     email: str | None = None
     verdict: str = "human"
+    phone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,23 +161,23 @@ def period(limit: Mapping[str, Any], event: Event) -> object:
             return None
 
 
-def rooms(entry: Entry) -> list[tuple[object, int]]:
+def rooms(entry: Entry) -> list[tuple[Room, int]]:
     """The limits that hold for the match: who shares its room, for how many; for late ones `ever` and `asset` only."""
     limits = entry.rule.get("limits", [])
     if entry.late:
-        limits = [it for it in limits if it["per"] in ("ever", "asset")]
+        limits = [it for it in limits if it["per"] in FOR_EVER]
     return [((entry.rule["code"], it["per"], period(it, entry.event)), it["count"]) for it in limits]
 
 
-def counts_late(entry: Entry, taken: dict[object, int]) -> bool:
+def counts_late(entry: Entry, taken: dict[Room, int]) -> bool:
     """A late match counts only under a limit that lasts for ever; one that clears gives no points, and counts."""
     found = rooms(entry)
     return ("clears" in entry.rule or bool(found)) and all(taken[room] < count for room, count in found)
 
 
-def used(rows: list[Entry]) -> dict[object, int]:
+def used(rows: list[Entry]) -> dict[Room, int]:
     """How much of each room is used by the matches that count."""
-    found: dict[object, int] = defaultdict(int)
+    found: dict[Room, int] = defaultdict(int)
     for row in rows:
         for room, _ in rooms(row) if row.counts else ():
             found[room] += 1
@@ -186,8 +192,8 @@ def ledger(late: list[Entry], found: list[Entry]) -> list[Entry]:
     for entry in sorted(found, key=lambda entry: entry.event.at_s):
         needed = rooms(entry)
         counts = all(taken[room] < count for room, count in needed)
-        for room, _ in needed if counts else ():
-            taken[room] += 1
+        for room, _ in needed:
+            taken[room] += counts or room[1] in FOR_EVER
         rows.append(judged(entry, counts, clears))
     return rows
 
@@ -234,6 +240,8 @@ class Lead:
     ids: set[bytes] = field(default_factory=set)
     mailed: bool = False
     """An e-mail address came with one of its events."""
+    phoned: bool = False
+    """A telephone number did."""
     newest_s: int = 0
     """The time of the newest event."""
     as_of_s: int = 0
@@ -256,6 +264,7 @@ class Lead:
         """Take one more event."""
         self.ids.add(event.event_id)
         self.mailed |= event.email is not None
+        self.phoned |= event.phone is not None
         is_late = bool(self.events) and event.at_s < line(self.newest_s)
         found = matches_alone(model, event, late=is_late)
         self.newest_s = max(event.at_s, self.newest_s)

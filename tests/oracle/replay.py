@@ -47,7 +47,21 @@ class Alarm:
     millipoints: int
     level: int
     ranked: tuple[tuple[str, float], ...]
-    cause: str
+    cause: str | None
+
+
+def event_of(body: Engagement) -> Event:
+    """The event as the rules see it."""
+    return Event(
+        body.event_id,
+        body.occurred_at // 1000,
+        body.kind,
+        body.asset,
+        json.loads(body.properties),
+        body.email,
+        body.verdict,
+        body.phone,
+    )
 
 
 @dataclass
@@ -139,21 +153,24 @@ class Partition:
             told.quarantined.append((record.offset, lead_id, "duplicate"))
             return
         told.leads[lead_id] = lead
-        event = Event(
-            body.event_id, body.occurred_at // 1000, body.kind, body.asset, json.loads(body.properties), body.email
-        )
+        event = event_of(body)
         lead.accept(self.model, event, told.now_s)
-        self._judge_heat(record.offset, lead, event)
-        self._judge_stage(record.offset, lead, event)
+        self._judge(record.offset, lead, event)
+
+    def _judge(self, offset: int, lead: Lead, event: Event | None) -> None:
+        """Heat and stage after an event, or after what another lead told."""
+        self._judge_heat(offset, lead, event)
+        self._judge_stage(offset, lead, event)
 
     def _has(self, lead: Lead, points: int) -> bool:
         """Whether the lead has so many points at its `as_of`; without counting if they are out of reach."""
         return lead.ceiling(self.model) >= points and lead.millipoints(self.model, lead.as_of_s) >= points * 1000
 
-    def _judge_heat(self, offset: int, lead: Lead, event: Event) -> None:
-        if lead.hot or not self._has(lead, self.model.hot["hot_at"]):
+    def _judge_heat(self, offset: int, lead: Lead, event: Event | None) -> None:
+        can_be_reached = lead.mailed or lead.phoned
+        if lead.hot or not can_be_reached or not self._has(lead, self.model.hot["hot_at"]):
             return
-        at_s, cause = lead.as_of_s, event.event_id.hex()
+        at_s, cause = lead.as_of_s, event and event.event_id.hex()
         points = lead.millipoints(self.model, at_s)
         lead.hot, lead.hot_since_s = True, at_s
         self.told.changes.append(Change(offset, lead.lead_id, "heat", "cold", "hot", at_s, points, cause))
@@ -163,17 +180,17 @@ class Partition:
             ranked = tuple(reasons(lead.ledger(self.model), at_s))
             self.told.alarms.append(Alarm(offset, lead.lead_id, at_s, points, self.model.level(points), ranked, cause))
 
-    def _judge_stage(self, offset: int, lead: Lead, event: Event) -> None:
+    def _judge_stage(self, offset: int, lead: Lead, event: Event | None) -> None:
         stages = self.model.model["stages"]
         answerable = lead.mailed or lead.lead_id.startswith(("u_", "e_"))
-        if lead.stage == "visitor" and (answerable or event.kind in stages["inquiry_kinds"]):
+        if lead.stage == "visitor" and (answerable or (event and event.kind in stages["inquiry_kinds"])):
             self._step(offset, lead, event, "inquiry")
         if lead.stage == "inquiry" and lead.mailed and self._has(lead, stages["mql_at"]):
             self._step(offset, lead, event, "mql")
 
-    def _step(self, offset: int, lead: Lead, event: Event, after: str) -> None:
+    def _step(self, offset: int, lead: Lead, event: Event | None, after: str) -> None:
         points = lead.millipoints(self.model, lead.as_of_s)
-        cause = event.event_id.hex()
+        cause = event and event.event_id.hex()
         change = Change(offset, lead.lead_id, "stage", lead.stage, after, lead.as_of_s, points, cause)
         self.told.changes.append(change)
         lead.stage = after
