@@ -20,6 +20,7 @@ from bench.traffic import SECRET, Recorded, traffic
 from handraise.rules import load
 from handraise.settings import ROOT
 from streams import state
+from streams.compiled import lead_fold
 from streams.identity import lead_id
 from streams.lead_fold import LeadFold
 from streams.state import Lead
@@ -48,7 +49,7 @@ def _write(leads: int, warm: int, out: IO[bytes]) -> None:
     To fold is what takes the time here, so the same visitors come again and again under other keys.
     """
     models = min(_MODELS, leads)
-    events = traffic(_SEED, models, time.time_ns() // 1_000_000, _EVENTS)
+    events = traffic(_SEED, models, time.time_ns() // 1_000_000, _EVENTS, "all")
     for part, total in enumerate((warm, leads, leads)):
         for start in range(0, total, models):
             names: dict[bytes, bytes] = {}
@@ -88,11 +89,11 @@ def _measure(leads: int, warm: int) -> None:
         assert source is not None
         rules = load(ROOT / "rules").rules
         gc.set_threshold(50_000)
-        _fold(LeadFold(0, {}, rules, 1), source)  # code, memos and buffers are there when it counts
+        _fold(lead_fold(0, {}, rules, 1), source)  # code, memos and buffers are there when it counts
         gc.collect()
         before = kit.rss_mib()
         states: dict[bytes, bytes] = {}
-        fold = LeadFold(0, states, rules, 1)
+        fold = lead_fold(0, states, rules, 1)
         held, grown = 0, 0.0
         for _ in range(2):
             _fold(fold, source)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from schemas.codec import encode
 from schemas.keys import partition_of
 from schemas.records import Engagement
 from streams.identity import Person, event_id, identifiers, lead_id
 
+Tells = Literal["strongest", "all", "all, later"]
+"""What events tell of visitors who are known: one identifier, so that no lead has anything to tell another; all of
+them; or all of them after some anonymous events, as where people sign in midway."""
 SECRET = b"a key for benchmarks"
 RUSH_MS = 600_000
 DAY_MS = 86_400_000
@@ -69,9 +72,7 @@ class Recorded(NamedTuple):
 
 
 class _Visitor:
-    """`signs_in`: known visitors look around before they say who they are; else they say so from the first event on."""
-
-    def __init__(self, seed: int, number: int, signs_in: bool) -> None:
+    def __init__(self, seed: int, number: int, tells: Tells) -> None:
         self.dice = random.Random(f"{seed}/{number}")
         self.persona = self.dice.choices(range(len(_PERSONAS)), [share for share, _ in _PERSONAS])[0]
         weights = _PERSONAS[self.persona][1]
@@ -83,7 +84,9 @@ class _Visitor:
         self.browser = BOT if self.persona == _BOT else self.dice.choice(BROWSERS)
         self.device = (lead_id("a", self.anonymous_id, SECRET),)
         self.all = identifiers(Person(self.user_id, self.email, self.anonymous_id), SECRET)
-        self.signs_in, self.anonymous_events = signs_in, self.dice.randint(1, 6) if signs_in else 0
+        self.anonymous_events = self.dice.randint(1, 6) if tells == "all, later" else 0
+        if tells == "strongest":
+            self.all = self.all[:1]
 
     def event(self, at_ms: int, number: int) -> tuple[bytes, bytes]:
         """One event's key and record."""
@@ -118,7 +121,7 @@ class _Visitor:
                 title=title,
                 verdict="bot" if is_bot else "human",
                 email=self.email if known else None,
-                identifiers=ids if self.signs_in else ids[:1],
+                identifiers=ids,
                 source="bench",
                 message_id=message,
                 call="page" if pages else "track",
@@ -157,17 +160,15 @@ _CONTEXT = json.dumps(
 
 
 def traffic(
-    seed: int, visitors: int, end_ms: int, exactly: int = 0, *, signs_in: bool = False
+    seed: int, visitors: int, end_ms: int, exactly: int = 0, tells: Tells = "strongest"
 ) -> list[tuple[bytes, bytes]]:
     """(key, value) of every event by time of arrival; the newest occurs a little before `end_ms`.
 
-    `exactly`, over 8: so many events a visitor, repeats aside; 0: two to 22, ten on average.  `signs_in`: who is known
-    reads anonymously first, and then each event tells all identifiers; else each tells the strongest alone, and no
-    lead has anything to tell another.
+    `exactly`, over 8: so many events a visitor, repeats aside; 0: two to 22, ten on average.
     """
     every: list[tuple[int, bytes, bytes]] = []
     for number in range(visitors):
-        visitor = _Visitor(seed, number, signs_in)
+        visitor = _Visitor(seed, number, tells)
         for begin, events in visitor.visits(end_ms, exactly):
             at = begin
             for n in range(events):

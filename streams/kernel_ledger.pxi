@@ -9,6 +9,7 @@ cdef struct Event:
     Slice kind, asset, title, verdict, email
     const uint8_t *identifiers
     int identifier_count
+    const uint8_t *behind  # the hot fields
 
 
 cdef bint read_event(Slice value, bint has_identifiers, Event *event) noexcept nogil:
@@ -47,15 +48,8 @@ cdef bint read_event(Slice value, bint has_identifiers, Event *event) noexcept n
                 return False
         if branch and big_endian(&c, 1) != 0:
             return False
+    event.behind = c.at
     return not c.bad
-
-
-cdef inline bint is_ascii(const uint8_t *at, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t place
-    cdef uint8_t bits = 0
-    for place in range(size):
-        bits |= at[place]
-    return bits < 128
 
 
 cdef bint is_utf8(Slice text):
@@ -253,34 +247,77 @@ cdef bint count_match(
     return sums.totals[place] == total
 
 
-cdef bint see(Lead *lead, const Event *event, const uint8_t *key, int64_t at) noexcept nogil:
-    """Note which identifiers the event came with; False where one is new to the lead or not its own any more."""
+cdef bint is_id(const uint8_t *id) noexcept nogil:
+    """Whether 18 bytes are an id: see `streams.links.ID`."""
+    cdef int place
+    if id[1] != 95:  # _
+        return False
+    for place in range(2, IDENTIFIER_SIZE):
+        if not (97 <= id[place] <= 122 or 50 <= id[place] <= 55):  # a-z, 2-7
+            return False
+    return id[0] in (97, 101, 109, 110, 112, 117)  # a, e, m, n, p, u
+
+
+cdef uint32_t partition_hash(const uint8_t *id) noexcept nogil:
+    """What `schemas.keys.partition_of` makes of an id of 18 bytes, before it is divided by the number of partitions."""
+    cdef uint32_t mixed = MURMUR_SEED ^ IDENTIFIER_SIZE, word
+    cdef int place
+    for place in range(0, 16, 4):
+        word = <uint32_t> little_endian(id + place) * MURMUR
+        mixed = (mixed * MURMUR) ^ ((word ^ word >> 24) * MURMUR)
+    mixed = (mixed ^ (id[16] | id[17] << 8)) * MURMUR
+    mixed = (mixed ^ mixed >> 13) * MURMUR
+    return (mixed ^ mixed >> 15) & 0x7FFFFFFF
+
+
+cdef struct Claims:
+    int count
+    Py_ssize_t[MOST_IDENTIFIERS] places  # the first bytes of entries in `links` whose ids are to be told whose they are
+
+
+cdef bint see(Lead *lead, const Event *event, const uint8_t *key, int64_t at, Claims *claims) noexcept nogil:
+    """Note which identifiers the event came with, and which of them are to be told; False where one is out of the ordinary."""
     cdef const uint8_t *id
-    cdef const uint8_t *entry
+    cdef uint8_t *entry
     cdef Py_ssize_t place
     cdef int number
     cdef uint8_t origin = 0
-    lead.seen_at = at
+    claims.count = 0
     for number in range(event.identifier_count):
         id = event.identifiers + number * (1 + IDENTIFIER_SIZE) + 1
         if memcmp(id, key, IDENTIFIER_SIZE) == 0:
             continue
         place = 0
-        while place + LINK_SIZE <= lead.links.size and memcmp(lead.links.at + place, id, IDENTIFIER_SIZE) != 0:
+        while place < lead.links_size and memcmp(lead.links + place, id, IDENTIFIER_SIZE) != 0:
             place += LINK_SIZE
-        if place + LINK_SIZE > lead.links.size:
-            return False
-        entry = lead.links.at + place
-        if number:
-            if entry[LINK_STATUS] == LOST or at < little_endian(entry + IDENTIFIER_SIZE):
+        entry = lead.links + place
+        if place == lead.links_size:
+            # A telephone number is to be learned, too; and the strongest is not linked.
+            if number == 0 or place == MOST_LINKS_SIZE or id[0] == PHONE or not is_id(id):
                 return False
-            if at - little_endian(entry + LINK_SEEN) >= RELINK_S:
+            memcpy(entry, id, IDENTIFIER_SIZE)
+            put_little_endian(entry + LINK_SINCE, at)
+            put_little_endian(entry + LINK_SEEN, at)
+            entry[LINK_STATUS] = OURS
+            lead.links_size += LINK_SIZE
+            claims.places[claims.count] = place
+            claims.count += 1
+        elif place > lead.links_size:
+            return False
+        elif number:
+            if entry[LINK_STATUS] == LOST or at < little_endian(entry + LINK_SINCE):
+                return False
+            if at // RELINK_S > little_endian(entry + LINK_SEEN) // RELINK_S:
                 return False
             if at > little_endian(entry + LINK_SEEN):
-                lead.seen[lead.seen_count] = place
-                lead.seen_count += 1
+                put_little_endian(entry + LINK_SEEN, at)
         if id[0] == DEVICE:
             origin = place // LINK_SIZE + 1
-    if lead.origins.old.size:
-        append(&lead.origins, &origin, 1)
-    return lead.origins.old.size > 0 or origin == 0
+    if lead.origins.old.size < 2:
+        if origin == (lead.origins.old.at[0] if lead.origins.old.size else 0):
+            return True
+        # All were the same until now, which was kept as one byte or none.
+        memset(UNIFORM, lead.origins.old.at[0] if lead.origins.old.size else 0, MAX_EVENTS)
+        lead.origins.old.at, lead.origins.old.size = UNIFORM, lead.times.old.size // 4
+    append(&lead.origins, &origin, 1)
+    return True

@@ -127,8 +127,8 @@ def add(
                 lead.ceiling += rule.millipoints
             else:
                 fell = True
-    if origin or lead.origins:
-        lead.origins = origins(lead) + bytes((origin,))
+    if len(lead.origins) > 1 or (lead.origins or b"\0")[0] != origin:
+        lead.origins = packed(origins(lead) + bytes((origin,)))
     lead.times += _pack_time(at)
     lead.ids += event_id
     lead.marks += marks + END
@@ -136,8 +136,16 @@ def add(
 
 
 def origins(lead: Lead) -> bytes:
-    """The column of origins, written out if it is left empty."""
-    return lead.origins or bytes(len(lead.times) // 4)
+    """The column of origins, a byte for each event."""
+    count = len(lead.times) // 4
+    return (lead.origins or b"\0") * count if len(lead.origins) < 2 else lead.origins
+
+
+def packed(column: bytes) -> bytes:
+    """The column of origins as a lead holds it: one byte if all are the same, none if all are 0."""
+    if column.count(column[:1]) < len(column):
+        return column
+    return column[:1].strip(b"\0")
 
 
 def _clear(lead: Lead, at: int, matched: Iterable[Rule]) -> bool:
@@ -246,9 +254,8 @@ def _insert(
     keys = b"".join(once_key(rule, asset) for rule in matched if rule.once)
     place = 8 * sum(has_key(mark) for part in parts[:index] for mark in part)
     lead.onces = lead.onces[:place] + keys + lead.onces[place:]
-    if origin or lead.origins:
-        column = origins(lead)
-        lead.origins = column[:index] + bytes((origin,)) + column[index:]
+    column = origins(lead)
+    lead.origins = packed(column[:index] + bytes((origin,)) + column[index:])
     lead.times = lead.times[: 4 * index] + _pack_time(at) + lead.times[4 * index :]
     lead.ids = lead.ids[: 8 * index] + event_id + lead.ids[8 * index :]
     lead.marks = END.join(parts)
@@ -352,9 +359,10 @@ def move_line(lead: Lead, line: int, rules: Rules) -> None:
     keys = 8 * sum(has_key(mark) for part in parts[:folded] for mark in part)
     lead.line, lead.base = line, base
     lead.keep(visits_before=visits, old_onces=old_onces[-8 * MAX_OLD_ONCES :])
+    column = origins(lead)
     lead.times, lead.ids, lead.onces = lead.times[4 * folded :], lead.ids[8 * folded :], lead.onces[keys:]
     lead.marks = END.join(parts[folded:])
-    lead.origins = lead.origins[folded:]
+    lead.origins = packed(column[folded:])
     rebuild(lead, rules)
 
 

@@ -71,8 +71,8 @@ class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
     each), `marks` (per event: one character for each rule it matched, saying whether the match counts, then END),
     `onces` (8 bytes for each match of a rule that counts once, a hash of rule and asset, in the order of the marks) and
     `origins` (a byte each: the place in `links` of the device it came from, counted from 1; 0 for the lead's own key or
-    none; empty if all are 0).  Events before `line` are folded into `base`; `sums` is base and recent events together.
-    Both are sums in forward form relative to `line`, by channel.
+    none; a single byte if all are the same, none if all are 0).  Events before `line` are folded into `base`; `sums` is
+    base and recent events together.  Both are sums in forward form relative to `line`, by channel.
     """
 
     model: int

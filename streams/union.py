@@ -22,6 +22,7 @@ from streams.ledger import (
     line_for,
     move_line,
     origins,
+    packed,
     rebuild,
 )
 from streams.lifecycle import STAGES
@@ -29,6 +30,8 @@ from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link
 from streams.rules import DAY_S, Rules, has_key
 from streams.state import END, Known, Lead, Rest, Visits, pack
 
+_EVER = (1 << 32) - 1
+"""The last second there is: what was seen by then is seen no later."""
 _UNKNOWN_MODEL = -1
 """No rules have this number: what is derived from events has to be derived anew."""
 
@@ -111,7 +114,7 @@ def _check(memory: LeadMemory) -> None:
         "ids": len(memory.ids) != 8 * count,
         "marks": memory.marks.count(END) != count or (not memory.marks.endswith(END) and count),
         "onces": len(memory.onces) != 8 * keys,
-        "origins": len(memory.origins) not in (0, count) or 27 * max(memory.origins, default=0) > len(memory.links),
+        "origins": len(memory.origins) not in (0, 1, count) or 27 * max(memory.origins, default=0) > len(memory.links),
         "links": len(memory.links) % links.SIZE
         or len(memory.links) > MOST_LINKS * links.SIZE
         or not all(ID.fullmatch(link.id.decode("latin-1")) for link in links.entries(memory.links)),
@@ -173,7 +176,7 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
     # What clears and is its own is among its events, where the clearing is found again.
     lead.cleared = {group: then for group, then in lead.cleared.items() if then != other.cleared.get(group)}
     later = []
-    for theirs in [*links.entries(other.links), Link(source, 0, lead.as_of, ABSORBED)]:
+    for theirs in [*links.entries(other.links), Link(source, 0, _EVER, ABSORBED)]:
         place = links.find(lead.links, theirs.id)
         if place < 0:
             continue
@@ -222,8 +225,7 @@ def _write_events(lead: Lead, events: list[_Event]) -> None:
     lead.ids = b"".join(event.id for event in events)
     lead.marks = "".join(event.marks + END for event in events)
     lead.onces = b"".join(event.onces for event in events)
-    column = bytes(event.origin for event in events)
-    lead.origins = column if any(column) else b""
+    lead.origins = packed(bytes(event.origin for event in events))
 
 
 def _at_one_line(lead: Lead, other: Lead, rules: Rules) -> None:
