@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.codec import decode
 from schemas.records import Engagement, Tick
@@ -75,6 +76,8 @@ class Told:
     from_the_future: list[int] = field(default_factory=list)
     expired: list[tuple[int, str]] = field(default_factory=list)
     leads: dict[str, Lead] = field(default_factory=dict)
+    forgotten: list[Lead] = field(default_factory=list)
+    """Those that expired."""
     now_s: int = 0
 
 
@@ -90,15 +93,16 @@ class Partition:
         """Take records in order and return all that was told so far."""
         for record in records:
             assert record.value is not None, "the oracle knows well-formed records only"
-            body = decode(record.value)
-            if isinstance(body, Tick):
-                self._tick(body.at // 1000)
-                self._fire(record.offset)
-            elif isinstance(body, Engagement):
-                assert record.key is not None, "the oracle knows well-formed records only"
-                self._engagement(record, record.key.decode(), body)
-                self._fire(record.offset)
+            self._take(record, decode(record.value))
+            self._fire(record.offset)
         return self.told
+
+    def _take(self, record: Record, body: Any) -> None:
+        if isinstance(body, Tick):
+            self._tick(body.at // 1000)
+        elif isinstance(body, Engagement):
+            assert record.key is not None, "the oracle knows well-formed records only"
+            self._engagement(record, record.key.decode(), body)
 
     def _tick(self, at_s: int) -> None:
         """Move now, and find all that has come due by it."""
@@ -132,7 +136,7 @@ class Partition:
             del self._due[f"{what} {lead_id}"]
             lead = told.leads[lead_id]
             if what == "expire":
-                del told.leads[lead_id]
+                told.forgotten.append(told.leads.pop(lead_id))
                 told.expired.append((offset, lead_id))
                 continue
             at_s = max(told.now_s, lead.as_of_s)

@@ -1,0 +1,140 @@
+"""One partition's records where leads write to each other: who departs, who takes in whom, and what is passed on.
+
+Each partition is told by itself, from its own inbox.  The mail in that inbox was written by the folds that are judged,
+so it is judged, too: what a partition has to send is told, and must be what stands in the others' inboxes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.records import Absorb, Engagement, Link, Merge
+from tests.oracle.naive import Event, Lead, Model
+from tests.oracle.replay import Change, Partition, Record
+
+MOST_OWNERS = 16
+STAGES = ("visitor", "inquiry", "mql")
+"""In the order in which one gets further."""
+
+Memory = tuple[str, str, str, int, int, int, str]
+"""A departed lead: id, owner, stage, as_of, when an alert was given, number of its events, a digest of their ids."""
+Copy = tuple[str, str]
+"""An event that was passed on: to whom, and its id."""
+
+
+def strength(id: str) -> tuple[int, str]:
+    """Of two leads the one with the smaller strength survives."""
+    return "uea".index(id[0]), id
+
+
+@dataclass
+class Address:
+    """Where the events of an identifier go; to nobody if `to` is empty."""
+
+    to: str
+    at_s: int
+    owners: set[str]
+
+
+@dataclass
+class Post:
+    """What leads wrote to each other, one way or the other."""
+
+    departed: Counter[Memory] = field(default_factory=Counter)
+    passed_on: Counter[Copy] = field(default_factory=Counter)
+
+
+class Linked(Partition):
+    """Tells one partition.  `find`: the event of an id, wherever it was said."""
+
+    def __init__(self, model: Model, find: Callable[[bytes], Event]) -> None:
+        super().__init__(model)
+        self._find = find
+        self.addresses: dict[str, Address] = {}
+        self.sent, self.received = Post(), Post()
+
+    def _take(self, record: Record, body: Any) -> None:
+        key = (record.key or b"").decode()
+        match body:
+            case Link():
+                self._link(record.offset, key, body)
+            case Absorb():
+                self._absorb(record.offset, key, body)
+            case Merge() if key in self.told.leads and strength(body.other) < strength(key):
+                self._depart(record.offset, key, body.other, body.at // 1000)
+            case _:
+                super()._take(record, body)
+
+    def _engagement(self, record: Record, lead_id: str, body: Engagement) -> None:
+        if body.identifiers and lead_id != body.identifiers[0]:
+            self.received.passed_on[lead_id, body.event_id.hex()] += 1
+        address = self.addresses.get(lead_id)
+        if address is None:
+            super()._engagement(record, lead_id, body)
+        elif address.to:
+            self.sent.passed_on[address.to, body.event_id.hex()] += 1
+        else:
+            self.told.quarantined.append((record.offset, lead_id, "suspect"))
+
+    def _link(self, offset: int, key: str, link: Link) -> None:
+        address, at_s = self.addresses.get(key), link.at // 1000
+        assert strength(link.owner) < strength(key), "identifiers belong to what is stronger"
+        if key.startswith("u_") and key in self.told.leads:
+            return  # only a wish makes two users one
+        if address is None and key in self.told.leads:
+            self._depart(offset, key, link.owner, at_s)
+        elif address is None:
+            self.addresses[key] = Address(link.owner, at_s, {link.owner})
+        elif address.to == link.owner:
+            address.at_s = max(address.at_s, at_s)
+        elif address.to:
+            heir = link.via == address.to and at_s >= address.at_s
+            later = (-at_s, strength(link.owner)) < (-address.at_s, strength(address.to))
+            if heir or (key.startswith("a_") and later):
+                address.to, address.at_s = link.owner, at_s
+            address.owners.add(link.owner)
+            assert len(address.owners) <= MOST_OWNERS, "the stories know no such device"
+
+    def _depart(self, offset: int, key: str, owner: str, at_s: int) -> None:
+        lead = self.told.leads.pop(key)
+        for what in ("cool", "expire"):
+            self._due.pop(f"{what} {key}", None)
+        self.addresses[key] = Address(owner, at_s, {owner})
+        ids = [event.event_id for event in lead.events]
+        memory = memory_of(key, owner, lead.stage, lead.as_of_s, lead.last_alert_s or 0, ids)
+        self.sent.departed[memory] += 1
+        then_s = max(lead.as_of_s, self.told.now_s)
+        points = lead.millipoints(self.model, then_s)
+        self.told.changes.append(Change(offset, key, "identity", "lead", "moved", then_s, points, None))
+
+    def _absorb(self, offset: int, key: str, mail: Absorb) -> None:
+        """Take in all events of another lead; what it was told to be, and that it was given an alert, counts on."""
+        told, memory = self.told, mail.memory
+        ids = [memory.ids[n : n + 8] for n in range(0, len(memory.ids), 8)]
+        if mail.owner == key:
+            departed = memory_of(mail.source, key, memory.stage, memory.as_of, memory.alerted_at, ids)
+            self.received.departed[departed] += 1
+        if key in self.addresses:
+            return
+        lead = told.leads.setdefault(key, Lead(key))
+        for id in ids:
+            if not lead.has(id):
+                lead.accept(self.model, self._find(id), told.now_s)
+        assert not lead.late, "the stories know no such old events"
+        lead.as_of_s = max(lead.as_of_s, memory.as_of, told.now_s)
+        lead.last_alert_s = max(filter(None, (lead.last_alert_s, memory.alerted_at)), default=None)
+        if STAGES.index(memory.stage) > STAGES.index(lead.stage):
+            points = lead.millipoints(self.model, lead.as_of_s)
+            told.changes.append(Change(offset, key, "stage", lead.stage, memory.stage, lead.as_of_s, points, None))
+            lead.stage = memory.stage
+        self._judge(offset, lead, None)
+
+
+def memory_of(source: str, owner: str, stage: str, as_of_s: int, alerted_at: int, ids: Sequence[bytes]) -> Memory:
+    """What is compared of a departed lead."""
+    digest = hashlib.sha256(b"".join(sorted(ids))).hexdigest()
+    return source, owner, stage, as_of_s, alerted_at, len(ids), digest

@@ -1,0 +1,68 @@
+"""The oracle of linked leads against folds that write to each other: both tell the same of every partition."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.codec import decode
+from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined
+from tests.oracle.compare import compare_alert, compare_state
+from tests.oracle.linked import Linked, Post
+from tests.oracle.replay import event_of
+from tests.streams.harness import SMALL, naive
+from tests.streams.network import Network
+from tests.streams.people import story
+
+SEEDS = st.integers(0, 10**9)
+
+
+def linked(network: Network) -> list[Linked]:
+    """Each partition of a network as the oracle tells it."""
+    model = naive(SMALL)
+    bodies = [decode(record.value or b"") for log in network.logs for record in log]
+    events = {body.event_id: event_of(body) for body in bodies if isinstance(body, Engagement)}
+    told = [Linked(model, events.__getitem__) for _ in network.logs]
+    for partition, log in zip(told, network.logs, strict=True):
+        partition.tell(log)
+    return told
+
+
+def total(posts: list[Post]) -> Post:
+    """The post of all partitions."""
+    return Post(sum((it.departed for it in posts), Counter()), sum((it.passed_on for it in posts), Counter()))
+
+
+@settings(max_examples=60)
+@given(seed=SEEDS, schedule=SEEDS)
+def test_both_tell_the_same(seed: int, schedule: int) -> None:
+    """Transitions, alerts, what was filtered, final states and mail, in random stories of people who share devices."""
+    network = Network(schedule, SMALL).run(story(seed, 200, contests=False, merges=False))
+    told = linked(network)
+    model = naive(SMALL)
+    for partition, oracle in enumerate(told):
+        said = [decode(output.value) for output in network.outputs[partition] if output.value is not None]
+        changes = Counter(
+            (it.source_offset, it.lead_id, it.aspect, it.before, it.after, it.at // 1000, it.cause_event)
+            for it in said
+            if isinstance(it, LeadTransition)
+        )
+        assert changes == Counter(
+            (it.offset, it.lead_id, it.aspect, it.before, it.after, it.at_s, it.cause) for it in oracle.told.changes
+        )
+        alerts = {it.source_offset: it for it in said if isinstance(it, LeadAlert)}
+        assert alerts.keys() == {it.offset for it in oracle.told.alarms}
+        for alarm in oracle.told.alarms:
+            compare_alert(alerts[alarm.offset], alarm)
+        filtered = Counter((it.source_offset, it.lead_id, it.verdict) for it in said if isinstance(it, Quarantined))
+        assert filtered == Counter(oracle.told.quarantined)
+        last = {output.key: output.value for output in network.outputs[partition] if output.topic == "lead.state"}
+        assert {key.decode() for key, value in last.items() if key and value is not None} == set(oracle.told.leads)
+        for lead in oracle.told.leads.values():
+            state = decode(last[lead.lead_id.encode()] or b"")
+            assert isinstance(state, LeadState)
+            compare_state(state, lead, model)
+    sent, received = total([it.sent for it in told]), total([it.received for it in told])
+    assert sent == received
