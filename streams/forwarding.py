@@ -94,13 +94,14 @@ class Forwarding:
     def _take(self, key: bytes, lead: Lead, alias: str, at: int) -> None:
         """Take what an alias call says to be the same: all that is weaker than the lead.
 
-        Two users, or two addresses, settle between themselves who owns whom, and nothing is noted before they have: there may
-        be nobody under the alias.  Two devices are no persons.
+        Two users, or two addresses, settle between themselves who owns whom, and nothing is noted before they have:
+        there may be nobody under the alias.  Two devices are no persons.
         """
         place, rank, own = links.find(lead.links, alias.encode()), links.order(alias)[0], links.order(key.decode())[0]
+        absorbed = place >= 0 and links.read(lead.links, place).status == ABSORBED
         if rank > own:
             self._see(key, lead, alias.encode(), place, at)
-        elif rank == own and not links.is_device(key) and (place < 0 or links.read(lead.links, place).status != ABSORBED):
+        elif rank == own and not links.is_device(key) and not absorbed:
             self._publisher.mail(alias.encode(), Merge(other=key.decode(), at=at * 1_000, by="alias"))
 
     def _see(self, key: bytes, lead: Lead, id: bytes, place: int, at: int) -> int:
@@ -120,10 +121,10 @@ class Forwarding:
         else:
             place = len(lead.links)
         lead.links = links.write(lead.links, place, link)
-        self._claim(key.decode(), link)
+        self.claim(key.decode(), link)
         return place
 
-    def _claim(self, owner: str, link: links.Link, via: str | None = None) -> None:
+    def claim(self, owner: str, link: links.Link, via: str | None = None) -> None:
         """Tell an identifier whose it is."""
         id, at = link.id, link.seen * 1_000
         if id.startswith(_EVIDENCE):
@@ -182,7 +183,7 @@ class Forwarding:
         if isinstance(mail, Release) and moved.frozen:
             # What is undone was merged into this lead first: if this one comes back, it is to come without.
             frozen = state.decode(moved.frozen)
-            if isinstance(frozen, Lead):
+            if isinstance(frozen, Lead) and _holds(frozen, mail.source):
                 give_back(frozen, lead_of(mail.memory), mail.source.encode(), self._rules)
                 moved.frozen = state.encode(frozen)
                 self._leads.keep(key, moved, moved.wake, published=False)
@@ -280,11 +281,11 @@ class Forwarding:
         if mail.reason == "returned":
             link = link._replace(seen=max(at, link.seen), status=OURS)
             if mail.owner.encode() != key:  # who has it has become a part of this lead
-                self._claim(key.decode(), link, mail.owner)
+                self.claim(key.decode(), link, mail.owner)
         elif mail.reason != "moved":
             link = link._replace(status=REFUSED)
         elif (-link.seen, links.order(key.decode())) < (-at, links.order(mail.owner)):
-            self._claim(key.decode(), link)
+            self.claim(key.decode(), link)
         else:
             link = link._replace(status=LOST)
         lead.links = links.write(lead.links, place, link)
@@ -310,10 +311,10 @@ class Forwarding:
         unite(lead, key, other, source, at, self._rules)
         lead.as_of = as_of
         if mail.owner.encode() != key:
-            self._claim(key.decode(), links.Link(source, at, at, OURS), mail.owner)
+            self.claim(key.decode(), links.Link(source, at, at, OURS), mail.owner)
         for link in links.entries(other.links):
             if link.held and link.id != key:
-                self._claim(key.decode(), link, mail.source)
+                self.claim(key.decode(), link, mail.source)
                 if links.find(lead.links, link.id) < 0:
                     self._crowded(key, lead)
         self._leads.keep(key, lead, lead.wake, published=True)
@@ -336,9 +337,10 @@ class Forwarding:
         lead = state.decode(found.frozen) if isinstance(found, Moved) and found.frozen else None
         if not isinstance(found, Moved) or not isinstance(lead, Lead):
             raise Undecodable("not_merged", f"{key.decode()} was not merged by anybody, or that is long ago")
-        self._publisher.mail(
-            found.merged.encode(), Release(source=key.decode(), at=at * 1_000, by="unmerge", memory=memory_of(lead))
-        )
+        release = Release(source=key.decode(), at=at * 1_000, by="unmerge", memory=memory_of(lead))
+        # It may have gone to the one it was merged into, and with that one to another; or have been passed on at once.
+        for holder in dict.fromkeys((found.merged, found.to)):
+            self._publisher.mail(holder.encode(), release)
         rebuild(lead, self._rules)
         lead.as_of = as_of = max(lead.as_of, self._leads.now)
         self._leads.keep(key, lead, 0, published=True)
@@ -346,17 +348,25 @@ class Forwarding:
         self._publisher.identity(key, "moved", "lead", as_of, "the merge was undone", found.to, score)
         for link in links.entries(lead.links):
             if link.held and not link.id.startswith(_EVIDENCE):
-                self._claim(key.decode(), link, found.to)
+                self.claim(key.decode(), link, found.to)
         self._leads.judge(key, lead, as_of)
 
     def _release(self, key: bytes, lead: Lead, mail: Release) -> None:
+        if not _holds(lead, mail.source):
+            return
         other = lead_of(mail.memory)
         later = give_back(lead, other, mail.source.encode(), self._rules)
         lead.as_of = max(lead.as_of, self._leads.now)
         for link in later:
-            self._claim(key.decode(), link)
+            self.claim(key.decode(), link)
         self._leads.keep(key, lead, lead.wake, published=True)
         self._leads.judge(key, lead, lead.as_of)
+
+
+def _holds(lead: Lead, source: str) -> bool:
+    """True if the lead has what was remembered under another id: its entry says so, or there was no room for one."""
+    place = links.find(lead.links, source.encode())
+    return links.read(lead.links, place).held if place >= 0 else len(lead.links) >= MOST_LINKS * links.SIZE
 
 
 def _owners(moved: Moved, *leads: str) -> int:
