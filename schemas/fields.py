@@ -31,15 +31,16 @@ def _layout(schema: dict[str, Any]) -> _Layout:
     return tuple(shapes)
 
 
-_LAYOUTS: dict[bytes, _Layout] = {
+LAYOUTS: dict[bytes, _Layout] = {
     prefix(version.id): _layout(read_schema(schema_path(version))) for version in LOCK["Engagement"]
 }
+"""The first bytes of an engagement → (name, shape) of its fields in order, see `_layout`."""
 
 
 @cache
 def _steps(magic: bytes, names: tuple[str, ...]) -> tuple[tuple[str, bool, str], ...]:
     """(name if wanted, nullable?, shape) of each field up to the last wanted one."""
-    layout = _LAYOUTS.get(magic)
+    layout = LAYOUTS.get(magic)
     if layout is None:
         raise Undecodable("wrong_record", "the record is no Engagement")
     steps = [(name if name in names else "", shape[0] == "?", shape.lstrip("?")) for name, shape in layout]

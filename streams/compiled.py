@@ -38,7 +38,8 @@ class CompiledFold(LeadFold):
         self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
     ) -> None:
         super().__init__(partition, states, rules, partitions, accept_poison)
-        self._kernel = Kernel(rules, partition, partitions, states, self._touched, self._agenda.add)
+        remember, claim = self._agenda.add, self._forwarding.claim
+        self._kernel = Kernel(rules, partition, partitions, states, self._touched, self._publisher, remember, claim)
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
@@ -57,7 +58,7 @@ class CompiledFold(LeadFold):
 
     def seal(self) -> Sealed:
         """Close the open batch: `lead.state` published once for each lead that changed."""
-        changes = self._kernel.seal(self._now, self._publisher)
+        changes = self._kernel.seal(self._now)
         if self._now != self._sealed_now:
             changes[CLOCK] = self._states[CLOCK] = self._now.to_bytes(8, "big")
             self._sealed_now = self._now

@@ -20,6 +20,11 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 def fitting(matched: tuple[Rule, ...], value: bytes) -> tuple[Rule, ...]:
     """The rules whose conditions hold for the event's properties."""
     (text,) = engagement_fields(value, "properties")
+    return holding(matched, text)
+
+
+def holding(matched: tuple[Rule, ...], text: str) -> tuple[Rule, ...]:
+    """The rules whose conditions hold for these properties, a JSON text."""
     properties: Any = None
     if _depth(text) <= MOST_DEPTH:
         with contextlib.suppress(msgspec.DecodeError):

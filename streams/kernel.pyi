@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from streams.fold import InboxRecord
+from streams.links import Link
 from streams.publish import Publisher
 from streams.rules import Rules
 
@@ -16,9 +17,11 @@ class Kernel:
         partitions: int,
         states: dict[bytes, bytes],
         touched: dict[bytes, int],
+        publisher: Publisher,
         remember: Callable[[int, bytes], None],
+        claim: Callable[[str, Link], None],
     ) -> None: ...
     def fold(self, records: Sequence[InboxRecord], start: int, now: int) -> int:
         """Fold records from a place on, as long as they are common; the place of the first that is not."""
-    def seal(self, now: int, publisher: Publisher) -> dict[bytes, bytes | None]:
+    def seal(self, now: int) -> dict[bytes, bytes | None]:
         """Publish what was touched; what it changed, as key → state, None where one is gone."""

@@ -11,7 +11,7 @@ leaves its bytes, and what would is "not common" too.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -19,13 +19,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from schemas.fast import long as avro_long
-from schemas.head import ENGAGEMENTS
-from schemas.keys import partition_of
+from schemas.fields import LAYOUTS
+from schemas.head import HOT_PREFIX
 from schemas.wire import LOCK, Undecodable, prefix
-from streams import decay, ledger, lifecycle, state
-from streams.conditions import fitting
+from streams import contact, decay, lead_fold, ledger, lifecycle, links, state
+from streams.conditions import holding
 from streams.fold import Output
-from streams.links import ID
 from streams.publish import SOURCE, SPECVERSION, STATE
 
 cdef extern from *:
@@ -35,47 +34,90 @@ cdef extern from *:
 cdef enum:
     DAY_S = 86_400
     WEEK_S = 7 * DAY_S
-    MOST_BYTES = 512 * 1_024
+    # What there is room for here; more is not common.
     MOST_CHANNELS = 32
     MOST_GROUP = 500
     MOST_MATCHED = 24
     MOST_LIMITS = 4
     MOST_ADDED = 8 * MOST_MATCHED
     MOST_MEMO = 8_192
-    MOST_TITLE = 60
-    PREFIX_SIZE = 5
-    FRACTION_BITS = 16
-    KNOT_BITS = 10
-    VALUE_SHIFT = 25
-    MOST_SHIFT = 100
-    VISITOR = 0
-    INQUIRY = 1
-    EMAIL = 101  # e
-    PHONE = 112  # p
-    DEVICE = 97  # a, as a lead id of an anonymous id begins
-    LOST = 1
-    RELINK_S = 150 * DAY_S
-    FIELDS = 24  # of a lead's state, its tag included
     MOST_IDENTIFIERS = 16
+    MOST_SHIFT = 100
+    # What is laid out elsewhere, and compared below.
+    FIELDS = 24  # of a lead's state, its tag included
+    KNOTS_SIZE = 1_026
+    KNOT_BITS = 10
+    FRACTION_BITS = 16
+    VALUE_SHIFT = 25
+    PREFIX_SIZE = 5
     IDENTIFIER_SIZE = 18
     LINK_SIZE = 27
+    LINK_SINCE = 18
     LINK_SEEN = 22
     LINK_STATUS = 26
+    MOST_LINKS_SIZE = 128 * LINK_SIZE
+    MAX_EVENTS = 1_024
+    VISITOR = 0
+    INQUIRY = 1
+    # Letters.
+    DEVICE = 97  # a
+    EMAIL = 101  # e
+    PHONE = 112  # p
+    USER = 117  # u
+    # murmur2, see `schemas.keys`.
+    MURMUR_SEED = 0x9747B28C
+    MURMUR = 0x5BD1E995
+    # Shapes of a record's fields.
+    TEXT = 1
+    LONG = 2
+    ID_OF_EVENT = 3
+    TEXTS = 4
+    OPTIONAL = 128
 
-cdef object ENGAGEMENTS_AS_READ = {each: each != prefix(LOCK["Engagement"][0].id) for each in ENGAGEMENTS}
-"""The first bytes of an engagement, in any version → whether it tells identifiers behind its e-mail."""
-cdef object NEW_TUPLE = tuple.__new__
-cdef tuple STAGES = tuple([stage.encode() for stage in lifecycle.STAGES])
-cdef int64_t HORIZON_S = ledger.HORIZON_S
-cdef Py_ssize_t MAX_EVENTS = ledger.MAX_EVENTS
-cdef int64_t LAST_MS = (1 << 32) * 1_000 - 1
+if (
+    (FIELDS, ("wake", "origins", "links")) != (len(state.Lead.__struct_fields__) + 1, state.Lead.__struct_fields__[-3:])
+    or (KNOTS_SIZE, FRACTION_BITS, VALUE_SHIFT) != (len(decay.TABLE), decay.FRACTION_BITS, decay.VALUE_SHIFT)
+    or (LINK_SIZE, MOST_LINKS_SIZE, MAX_EVENTS) != (links.SIZE, links.MOST_LINKS * links.SIZE, ledger.MAX_EVENTS)
+    or (VISITOR, INQUIRY) != (lifecycle.VISITOR, lifecycle.INQUIRY)
+):
+    raise ImportError("the kernel was compiled for leads that are laid out otherwise")
+
+cdef int64_t HORIZON_S = ledger.HORIZON_S, RELINK_S = links.RELINK_S, LAST_MS = lead_fold.LAST_MS
+cdef int64_t MOST_BYTES = lead_fold.MOST_BYTES, MOST_TITLE = lead_fold.MOST_TITLE, MOST_KNOWN = contact.MOST_KNOWN
 cdef int64_t MOST_NUMBER = 1 << 50  # of what is counted or a time: so that sums of a few never overflow
-if state.Lead.__struct_fields__[-3:] != ("wake", "origins", "links") or len(state.Lead.__struct_fields__) != FIELDS - 1:
-    raise ImportError("compiled for leads that are laid out otherwise: compile it anew")
-cdef int64_t[1_026] KNOTS
+cdef uint8_t OURS = links.OURS, LOST = links.LOST
+cdef int64_t[KNOTS_SIZE] KNOTS
 for _place, _knot in enumerate(decay.TABLE):
     KNOTS[_place] = _knot
-assert (decay.FRACTION_BITS, decay.VALUE_SHIFT, len(decay.TABLE)) == (FRACTION_BITS, VALUE_SHIFT, 1_026)
+cdef uint8_t[MAX_EVENTS] UNIFORM  # a column of origins that are all the same, written out
+cdef tuple STAGES = tuple([stage.encode() for stage in lifecycle.STAGES])
+cdef object new_tuple = tuple.__new__
+_SHAPES = {"text": TEXT, "long": LONG, "id": ID_OF_EVENT, "texts": TEXTS}
+
+
+def _before(layout, name):
+    """The shapes of an engagement's fields between the hot ones and the one with that name; None if it has none."""
+    names = [each for each, _ in layout]
+    if name not in names:
+        return None
+    first = sum(each in HOT_PREFIX for each in names)
+    shapes = [shape for _, shape in layout[first : names.index(name)]]
+    return bytes(_SHAPES[shape.lstrip("?")] | (OPTIONAL if shape[0] == "?" else 0) for shape in shapes)
+
+
+cdef class Version:
+    """A version of the engagement's schema: what lies behind its hot fields."""
+    cdef bint has_identifiers
+    cdef bytes before_user_id, before_reasons, before_properties
+
+    def __init__(self, layout):
+        self.has_identifiers = "identifiers" in dict(layout)
+        self.before_user_id = _before(layout, "user_id")
+        self.before_reasons = _before(layout, "verdict_reasons")
+        self.before_properties = _before(layout, "properties")
+
+
+cdef dict VERSIONS = {magic: Version(layout) for magic, layout in LAYOUTS.items()}
 
 include "kernel_bytes.pxi"
 include "kernel_lead.pxi"
@@ -83,10 +125,11 @@ include "kernel_ledger.pxi"
 
 
 cdef class Kernel:
-    """Folds the common events of one partition."""
+    """Folds the common events of one partition, and publishes the states of its leads."""
     cdef dict _states, _touched, _memo, _places
-    cdef object _rules, _remember, _partition, _partitions
+    cdef object _rules, _publisher, _remember, _claim, _partition
     cdef bytes _start, _end, _id
+    cdef uint32_t _number, _partitions
     cdef int64_t _model, _session_gap_s, _lowest_mark, _mql_at, _hot_at, _cap, _anonymous_idle_s
     cdef int64_t[MOST_GROUP + 1] _caps
     cdef int64_t[3] _levels
@@ -105,22 +148,24 @@ cdef class Kernel:
         PyMem_Free(self._compiled)
         PyMem_Free(self._scratch)
 
-    def __init__(self, rules, partition, partitions, states, touched, remember):
+    def __init__(self, rules, partition, partitions, states, touched, publisher, remember, claim):
         """`states` and `touched` (key → offset) are the fold's own and change in place.
 
-        `remember(due, key)` is told when a tick is to look at a new lead.
+        `remember(due, key)` is told when a tick is to look at a new lead, `claim(owner, link)` which identifier is to
+        be told whose it is.
         """
-        self._rules, self._states, self._touched, self._remember, self._memo = rules, states, touched, remember, {}
+        self._rules, self._states, self._touched, self._memo = rules, states, touched, {}
+        self._publisher, self._remember, self._claim = publisher, remember, claim
+        self._partition, self._number, self._partitions = partition, partition, partitions
         self._model, self._session_gap_s, self._cap = rules.number, rules.session_gap_s, rules.cap
-        self._anonymous_idle_s = rules.anonymous_idle_s
         self._lowest_mark, self._mql_at, self._hot_at = rules.lowest_mark, rules.mql_at, rules.hot_at
+        self._anonymous_idle_s = rules.anonymous_idle_s
         memset(self._caps, 0, sizeof(self._caps))
         for group, cap in rules.caps.items():
             self._caps[group] = cap
         for place, least in enumerate(rules.levels):
             self._levels[place] = least
         # What all records of `lead.state` have before and behind their values, and all their ids.
-        self._partition, self._partitions = partition, partitions
         self._start = prefix(LOCK["LeadState"][-1].id)
         self._end = f"{avro_long(len(rules.version))}{rules.version}{avro_long(partition)}".encode("latin-1")
         self._id = f"leads-{partition}-".encode()
@@ -140,75 +185,169 @@ cdef class Kernel:
     cdef bint _fold_one(self, record, int64_t now) except -1:
         cdef object given = record.value, given_key = record.key
         cdef bytes value, key, rest
+        cdef const uint8_t *id
+        cdef Version version
         cdef Slice read
         cdef Event event
         cdef Matched matched
         cdef Lead lead
+        cdef Claims claims
         cdef PyObject *found
-        cdef bint fell = False
-        if type(given) is not bytes or type(given_key) is not bytes or len(given_key) != IDENTIFIER_SIZE:
+        cdef int64_t at, inquiry_score
+        cdef bint fell = False, is_human
+        if type(given) is not bytes or type(given_key) is not bytes or len(<bytes> given_key) != IDENTIFIER_SIZE:
             return False
         value, key = given, given_key
-        read.at, read.size = <const uint8_t *> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+        id = <const uint8_t *> PyBytes_AS_STRING(key)
+        read = slice_of(value)
         if not PREFIX_SIZE < read.size <= MOST_BYTES:
             return False
-        has_identifiers = ENGAGEMENTS_AS_READ.get(value[:PREFIX_SIZE])
-        if has_identifiers is None or not read_event(read, has_identifiers, &event):
-            return False
-        if event.verdict.size != 5 or memcmp(event.verdict.at, b"human", 5) != 0 or not is_utf8(event.title):
+        version = VERSIONS.get(value[:PREFIX_SIZE])
+        if version is None or not read_event(read, version.has_identifiers, &event):
             return False
         if not 0 <= event.ms <= LAST_MS or event.ms > <int64_t> record.timestamp + DAY_S * 1_000:
             return False
+        if not is_utf8(event.title) or event.email.at != NULL and not is_utf8(event.email):
+            return False
+        at = event.ms // 1_000
         found = PyDict_GetItemWithError(self._states, key)
         if found == NULL:
-            if not self._begin(&lead, event.ms // 1_000, now, key):
+            if not self._begin(&lead, at, now, id):
                 return False
-        else:
-            read.at = <const uint8_t *> PyBytes_AS_STRING(<bytes> found)
-            read.size = PyBytes_GET_SIZE(<bytes> found)
-            if not read_lead(read, &lead) or lead.model != self._model or holds(lead.ids.old, event.id):
+        elif not read_lead(slice_of(<bytes> found), &lead) or lead.model != self._model:
+            return False
+        is_human = event.verdict.size == 5 and memcmp(event.verdict.at, b"human", 5) == 0
+        if not is_human or holds(lead.ids.old, event.id):
+            return self._quarantine(record, key, value, version, &event, is_human)
+        matched = self._matched(value, version, &event)
+        if matched is None:
+            return False
+        lead.as_of = max(at, now, lead.as_of)
+        rest = b"\x90"
+        if found == NULL and id[0] != DEVICE:
+            rest = self._first_known(&lead, value, version, &event, id)
+            if rest is None:
                 return False
-        if event.email.at != NULL and (lead.email.at == NULL or not same(event.email, lead.email)):
-            return False
-        matched = self._matched(value, &event)
-        if matched is None or matched.is_email_click and event.email.at != NULL and is_unverified(&lead):
-            return False
-        lead.as_of = max(event.ms // 1_000, now, lead.as_of)
-        rest = None
-        if not self._enter(&lead, &event, <const uint8_t *> PyBytes_AS_STRING(key), matched, &fell):
+            lead.rest = slice_of(rest)
+        if not self._enter(&lead, &event, id, matched, &claims, &fell):
             return False
         if matched.keeps_title:
             rest = self._with_titles(&lead, &event, matched)
             if rest is None:
                 return False
-            lead.rest.at, lead.rest.size = <const uint8_t *> PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest)
-        if not self._stays(&lead, matched, key, fell):
+            lead.rest = slice_of(rest)
+        if event.email.at != NULL:
+            rest = self._with_email(&lead, &event, matched, at)
+            if rest is None:
+                return False
+            lead.rest = slice_of(rest)
+        if not self._stays(&lead, matched, id, fell, &inquiry_score):
             return False
+        # Nothing can be left to Python any more.
         self._write(&lead, key)
         self._touched[key] = record.offset
-        if found == NULL:
+        if found == NULL and lead.wake:
             self._remember(lead.wake, key)
+        if claims.count or inquiry_score >= 0:
+            self._tell(record, key, &lead, &event, matched, &claims, inquiry_score)
         return True
 
-    cdef bint _begin(self, Lead *lead, int64_t at, int64_t now, bytes key) except -1:
-        """A lead of a device that is not known yet; False for another new lead, or a record that does not belong here."""
-        if PyBytes_AS_STRING(key)[0] != DEVICE or at < HORIZON_S + WEEK_S:
+    cdef bint _begin(self, Lead *lead, int64_t at, int64_t now, const uint8_t *id) noexcept:
+        """A new lead; False for a record that does not belong here."""
+        if at < HORIZON_S + WEEK_S or not is_id(id) or not id[0] in (DEVICE, EMAIL, USER):
             return False
-        if ID.fullmatch(key.decode("latin-1")) is None or partition_of(key, self._partitions) != self._partition:
+        if partition_hash(id) % self._partitions != self._number:
             return False
-        memset(lead, 0, sizeof(Lead))
+        memset(lead, 0, <uint8_t *> lead.links - <uint8_t *> lead)
+        lead.links_size = 0
         lead.model, lead.line = self._model, line_for(at)
         lead.first_seen = lead.last_seen = at
         lead.as_of = lead.stage_since = max(at, now)
-        lead.wake = lead.as_of + self._anonymous_idle_s
+        if id[0] == DEVICE:
+            lead.wake = lead.as_of + self._anonymous_idle_s
         lead.cleared.at, lead.cleared.size = <const uint8_t *> b"\x80", 1
         lead.rest.at, lead.rest.size = <const uint8_t *> b"\x90", 1
         return True
 
-    cdef Matched _matched(self, bytes value, const Event *event):
+    cdef bytes _first_known(self, Lead *lead, bytes value, Version version, const Event *event, const uint8_t *id):
+        """The rest of a new lead: what its key was made of, if the event tells it.  None if the record is odd."""
+        cdef Cursor c = cursor(event.behind, <const uint8_t *> PyBytes_AS_STRING(value) + len(value) - event.behind)
+        cdef Slice made_of = event.email
+        if id[0] == USER:
+            made_of.at, made_of.size = NULL, 0
+            pass_over(&c, version.before_user_id)
+            if read_branch(&c):
+                made_of = read_avro_text(&c)
+            if c.bad or made_of.at != NULL and not is_utf8(made_of):
+                return None
+        elif made_of.size:
+            lead.email = made_of
+        return with_known(lead, id[0], made_of, event.ms // 1_000) if made_of.size else b"\x90"
+
+    cdef bytes _with_email(self, Lead *lead, const Event *event, Matched matched, int64_t at):
+        """The rest with the address that the event came with; None where that is left to Python."""
+        cdef Known known
+        cdef bytes rest = lead.rest.at[: lead.rest.size]
+        if not read_known(lead, event.email, &known):
+            return None
+        if lead.email.at == NULL or not same(lead.email, event.email):
+            lead.email = event.email
+            if not known.has_email and <int64_t> known.count < MOST_KNOWN:
+                rest = with_known(lead, EMAIL, event.email, at)
+                known.is_unverified = True
+        return None if matched.is_email_click and known.is_unverified else rest
+
+    cdef int _tell(
+        self, record, bytes key, Lead *lead, const Event *event, Matched matched, const Claims *claims, int64_t score
+    ) except -1:
+        """What an event has others hear, beside the state."""
+        cdef int place
+        cdef bytes link_id
+        self._publisher.offset, self._publisher.count = record.offset, 0
+        for place in range(claims.count):
+            link_id = lead.links[claims.places[place] : claims.places[place] + IDENTIFIER_SIZE]
+            at = event.ms // 1_000
+            self._claim(key.decode(), links.Link(link_id, at, at, OURS))
+        if score >= 0:
+            asked = text_of(event.kind) if key[0] == DEVICE and lead.email.at == NULL else ""
+            self._publisher.inquiry(key, lead.as_of, asked, score, event.id[:8].hex())
+        return 0
+
+    cdef bint _quarantine(
+        self, record, bytes key, bytes value, Version version, const Event *event, bint is_human
+    ) except -1:
+        """Keep an event out of scoring, with the reasons."""
+        cdef Cursor c
+        cdef int64_t left
+        cdef list reasons = []
+        if not is_utf8(event.kind) or not is_utf8(event.asset):
+            return False
+        try:
+            verdict = "duplicate" if is_human else text_of(event.verdict)
+            if is_human:
+                reasons.append("the lead already has this event")
+            else:
+                c = cursor(event.behind, <const uint8_t *> PyBytes_AS_STRING(value) + len(value) - event.behind)
+                pass_over(&c, version.before_reasons)
+                left = read_block(&c)
+                while left:
+                    reasons.append(text_of(read_avro_text(&c)))
+                    left -= 1
+                    if left == 0:
+                        left = read_block(&c)
+                if c.bad:
+                    return False
+        except UnicodeDecodeError:
+            return False
+        self._publisher.offset, self._publisher.count = record.offset, 0
+        self._publisher.quarantine(key, value, event.id[:8], verdict, tuple(reasons), event.ms)
+        return True
+
+    cdef Matched _matched(self, bytes value, Version version, const Event *event):
         """What is known of events of this kind about this asset; None if that is out of the ordinary."""
-        cdef bytes subject = PyBytes_FromStringAndSize(<const char *> event.subject.at, event.subject.size)
+        cdef bytes subject = event.subject.at[: event.subject.size]
         cdef Matched matched = self._memo.get(subject)
+        cdef Cursor c
         try:
             if matched is None:
                 kind, asset = text_of(event.kind), text_of(event.asset)
@@ -217,9 +356,14 @@ cdef class Kernel:
                     self._memo.clear()
                 self._memo[subject] = matched
             if matched.conditional:
-                rules = fitting(matched.rules, value)
+                c = cursor(event.behind, <const uint8_t *> PyBytes_AS_STRING(value) + len(value) - event.behind)
+                pass_over(&c, version.before_properties)
+                properties = text_of(read_avro_text(&c))
+                if c.bad:
+                    return None
+                rules = holding(matched.rules, properties)
                 matched = self._match(text_of(event.kind), text_of(event.asset), rules)
-        except (UnicodeDecodeError, Undecodable):
+        except UnicodeDecodeError:
             return None
         return matched if matched.is_common else None
 
@@ -243,7 +387,9 @@ cdef class Kernel:
             matched.count += 1
         return matched
 
-    cdef bint _enter(self, Lead *lead, const Event *event, const uint8_t *key, Matched matched, bint *fell) noexcept:
+    cdef bint _enter(
+        self, Lead *lead, const Event *event, const uint8_t *id, Matched matched, Claims *claims, bint *fell
+    ) noexcept:
         """Into the ledger, as `streams.ledger.add` does it."""
         cdef int64_t at = event.ms // 1_000
         cdef Compiled[MOST_MATCHED] on_visit
@@ -254,9 +400,9 @@ cdef class Kernel:
         elif at < lead.first_seen:
             lead.first_seen = at
         lead.events += 1
-        if not see(lead, event, key, at) or not move_line(lead, at) or at < lead.line:
-            return False
         if lead.times.old.size >= 4 * MAX_EVENTS:
+            return False
+        if not see(lead, event, id, at, claims) or not move_line(lead, at) or at < lead.line:
             return False
         if lead.times.old.size >= 4 and at < time_at(lead, lead.times.old.size // 4 - 1):
             return False
@@ -306,25 +452,34 @@ cdef class Kernel:
                 made = with_title(rest, matched.compiled[place].code, title)
                 if made is None:
                     return None
-                rest.at, rest.size = <const uint8_t *> PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made)
+                rest = slice_of(made)
         return made
 
-    cdef bint _stays(self, Lead *lead, Matched matched, bytes key, bint fell) noexcept:
-        """Whether stage, heat and what a tick is to look at stay as they are."""
-        cdef bint is_device = PyBytes_AS_STRING(key)[0] == DEVICE
-        cdef int64_t score
-        if lead.stage == VISITOR and (lead.email.at != NULL or not is_device or matched.asks):
-            return False
+    cdef bint _stays(
+        self, Lead *lead, Matched matched, const uint8_t *id, bint fell, int64_t *inquiry_score
+    ) noexcept:
+        """Whether stage, heat and what a tick is to look at stay as they are.
+
+        Or the visitor becomes an inquiry: then `inquiry_score` is its score, else -1.
+        """
+        cdef int64_t score, ceiling
+        cdef Known known
+        inquiry_score[0] = -1
+        if lead.stage == VISITOR and (lead.email.at != NULL or id[0] != DEVICE or matched.asks):
+            if not self._score(lead, lead.as_of, inquiry_score, &ceiling):
+                return False
+            lead.stage, lead.stage_since = INQUIRY, lead.as_of
         if lead.ceiling >= self._lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
             if not self._score(lead, lead.as_of, &score, &lead.ceiling):
                 return False
             if lead.stage == INQUIRY and score >= self._mql_at and lead.email.at != NULL:
                 return False
-            if not lead.hot_since and score >= self._hot_at and is_reachable(lead):
-                return False
+            if not lead.hot_since and score >= self._hot_at:
+                if not read_known(lead, lead.email, &known) or lead.email.at != NULL or known.has_phone:
+                    return False
         if lead.hot_since:
             return lead.wake and not fell
-        return lead.wake or not is_device
+        return lead.wake or id[0] != DEVICE
 
     cdef bint _score(self, const Lead *lead, int64_t at, int64_t *score, int64_t *ceiling) noexcept nogil:
         """The score at a time, and what it will not exceed; False where that is beyond the numbers planned here."""
@@ -366,24 +521,19 @@ cdef class Kernel:
         ceiling[0] = score[0] + <int64_t> negative + 2  # two roundings
         return True
 
-    def seal(self, int64_t now, publisher):
-        """Publish what was touched, in its order: what it changed, as key → state, None where one is gone.
-
-        `publisher` takes what is made here by `publish`, and makes itself what is asked for seldom.
-        """
+    def seal(self, int64_t now):
+        """Publish what was touched, in its order; what it changed, as key → state, None where one is gone."""
         cdef dict changes = {}
         cdef bytes key
-        cdef Slice read
         cdef Lead lead
-        publish = publisher.publish
+        publisher, publish = self._publisher, self._publisher.publish
         for key, offset in self._touched.items():
             value = self._states.get(key)
             changes[key] = value
             if offset < 0:
                 continue
             if value is not None:
-                read.at, read.size = <const uint8_t *> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-                if read_lead(read, &lead):
+                if read_lead(slice_of(value), &lead):
                     output = self._output(&lead, key, offset)
                     if output is not None:
                         publish(output)
@@ -404,7 +554,7 @@ cdef class Kernel:
         cdef int64_t score, ceiling
         cdef int level = 0
         cdef bytes subject
-        name.at, name.size = <const uint8_t *> PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
+        name = slice_of(key)
         if name.size != IDENTIFIER_SIZE or not is_ascii(name.at, name.size) or lead.stage >= len(STAGES):
             return None
         if lead.as_of >> 32 or not self._score(lead, lead.as_of, &score, &ceiling):
@@ -422,7 +572,7 @@ cdef class Kernel:
             memcpy(out - 2, b"\x01\x02", 2)
             out = put_avro_long(out, lead.hot_since * 1_000)
         subject = STAGES[lead.stage]
-        name.at, name.size = <const uint8_t *> PyBytes_AS_STRING(subject), PyBytes_GET_SIZE(subject)
+        name = slice_of(subject)
         out = put_avro_text(out, name)
         out = put_avro_long(out, lead.stage_since * 1_000)
         out = put_avro_long(out, lead.first_seen * 1_000)
@@ -445,7 +595,7 @@ cdef class Kernel:
             ("ce_subject", key),
         ]
         record = PyBytes_FromStringAndSize(<const char *> value, out - value)
-        return NEW_TUPLE(Output, ("lead.state", self._partition, key, record, headers))
+        return new_tuple(Output, ("lead.state", self._partition, key, record, headers))
 
     cdef int _write(self, const Lead *lead, bytes key) except -1:
         cdef Py_ssize_t most = size_of(lead)

@@ -18,6 +18,13 @@ cdef inline Cursor cursor(const uint8_t *at, Py_ssize_t size) noexcept nogil:
     return c
 
 
+cdef inline Slice slice_of(bytes value):
+    """The bytes of an object, which must outlive the slice."""
+    cdef Slice read
+    read.at, read.size = <const uint8_t *> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+    return read
+
+
 cdef inline const uint8_t *take(Cursor *c, uint64_t size) noexcept nogil:
     """The next so many bytes; NULL if there are fewer."""
     cdef const uint8_t *at = c.at
@@ -64,6 +71,56 @@ cdef inline Slice read_avro_text(Cursor *c) noexcept nogil:
     if text.at == NULL:
         text.size = 0
     return text
+
+
+cdef bint read_branch(Cursor *c) noexcept nogil:
+    """Whether an optional value is there."""
+    cdef uint64_t branch = big_endian(c, 1)
+    c.bad |= branch != 0 and branch != 2
+    return branch == 2
+
+
+cdef int64_t read_block(Cursor *c) noexcept nogil:
+    """How many items the next block of an array has; 0 after the last."""
+    cdef int64_t count = read_avro_long(c)
+    if count < 0:
+        read_avro_long(c)
+        count = -count
+    c.bad |= count > c.end - c.at  # each takes a byte at least
+    return 0 if c.bad else count
+
+
+cdef void pass_over(Cursor *c, bytes fields):
+    """Pass over fields of a record, which are given by their shapes."""
+    cdef uint8_t shape
+    cdef int64_t left
+    cdef Slice text
+    for shape in fields:
+        if shape & OPTIONAL and not read_branch(c):
+            continue
+        shape &= ~OPTIONAL
+        if shape == TEXT:
+            read_avro_text(c)
+        elif shape == LONG:
+            read_avro_long(c)
+        elif shape == ID_OF_EVENT:
+            take(c, 8)
+        else:
+            left = read_block(c)
+            while left:
+                text = read_avro_text(c)
+                c.bad |= not is_ascii(text.at, text.size)
+                left -= 1
+                if left == 0:
+                    left = read_block(c)
+
+
+cdef inline bint is_ascii(const uint8_t *at, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t place
+    cdef uint8_t bits = 0
+    for place in range(size):
+        bits |= at[place]
+    return bits < 128
 
 
 cdef inline int64_t read_int(Cursor *c) noexcept nogil:

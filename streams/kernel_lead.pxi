@@ -23,10 +23,8 @@ cdef struct Lead:
     Slice rest
     int64_t ceiling, wake
     Column origins
-    Slice links
-    int seen_count  # entries of `links` that are seen `seen_at`, by their first bytes
-    Py_ssize_t[MOST_IDENTIFIERS] seen
-    int64_t seen_at
+    uint8_t[MOST_LINKS_SIZE] links
+    Py_ssize_t links_size
 
 
 cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:
@@ -50,7 +48,7 @@ cdef void read_sums(Cursor *c, Sums *sums) noexcept nogil:
 cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     """Read a state; False if it is no lead or not laid out as leads are written today."""
     cdef Cursor c = cursor(state.at, state.size)
-    cdef Slice tag
+    cdef Slice tag, links
     if read_array(&c) != FIELDS:
         return False
     tag = read_text(&c)
@@ -85,16 +83,19 @@ cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     lead.ceiling = read_number(&c)
     lead.wake = read_number(&c)
     lead.origins = read_column(&c, False)
-    lead.links = read_blob(&c)
-    lead.seen_count = 0
-    return not c.bad and c.at == c.end
+    links = read_blob(&c)
+    if c.bad or c.at != c.end or links.size > MOST_LINKS_SIZE:
+        return False
+    lead.links_size = links.size
+    memcpy(lead.links, links.at, links.size)
+    return True
 
 
 cdef inline Py_ssize_t size_of(const Lead *lead) noexcept nogil:
     """No fewer bytes than writing it takes."""
     return (
         lead.times.old.size + lead.ids.old.size + lead.marks.old.size + lead.onces.old.size + lead.origins.old.size
-        + 5 * MOST_ADDED + lead.links.size + lead.cleared.size + lead.email.size + lead.rest.size + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
+        + 5 * MOST_ADDED + lead.links_size + lead.cleared.size + lead.email.size + lead.rest.size + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
     )
 
 
@@ -121,7 +122,6 @@ cdef inline Out put_sums(Out out, const Sums *sums) noexcept nogil:
 
 
 cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
-    cdef int place
     out = put(put_size(out, FIELDS, 0x90, 16, 0xDC, 2), b"\xa1L", 2)
     out = put_int(out, lead.model)
     out = put_int(out, lead.line)
@@ -151,10 +151,7 @@ cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
     out = put_int(out, lead.ceiling)
     out = put_int(out, lead.wake)
     out = put_column(out, &lead.origins, False)
-    out = put_blob(out, lead.links)
-    for place in range(lead.seen_count):
-        put_little_endian(out - lead.links.size + lead.seen[place] + LINK_SEEN, lead.seen_at)
-    return out
+    return put(put_size(out, lead.links_size, 0, 0, 0xC4, 1), lead.links, lead.links_size)
 
 
 cdef inline void append(Column *column, const void *bytes, Py_ssize_t size) noexcept nogil:
@@ -208,43 +205,62 @@ cdef bint read_old_onces(const Lead *lead, Slice *found) noexcept nogil:
     return not c.bad
 
 
-cdef bint is_unverified(const Lead *lead) noexcept nogil:
-    """Whether the lead's address is known and nothing has shown yet that it is its own; also where the rest is odd."""
+cdef struct Known:
+    uint64_t count
+    const uint8_t *at  # the entries
+    Py_ssize_t size
+    Slice behind  # what follows them in the rest
+    bint has_phone, has_email, is_unverified
+
+
+cdef bint read_known(const Lead *lead, Slice email, Known *known) noexcept nogil:
+    """What is known of identifiers, seen from an address; False where the rest is odd."""
     cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef uint64_t left = 0
+    cdef uint64_t left
+    cdef int64_t verified
     cdef Slice kind, value
-    if read_array(&c) > 0:
-        left = read_array(&c)
+    memset(known, 0, sizeof(Known))
+    left = known.count = read_array(&c) if read_array(&c) > 0 else 0
+    known.at = c.at
     while left and not c.bad:
         left -= 1
         c.bad |= read_array(&c) != 4
-        kind = read_text(&c)
-        value = read_text(&c)
+        kind, value = read_text(&c), read_text(&c)
         skip(&c)
-        if read_int(&c) == 0 and not c.bad and kind.size == 1 and kind.at[0] == EMAIL and same(value, lead.email):
-            return True
-    return c.bad
+        verified = read_int(&c)
+        if c.bad or kind.size != 1:
+            return False
+        known.has_phone |= kind.at[0] == PHONE
+        if kind.at[0] == EMAIL and email.at != NULL and same(value, email):
+            known.has_email = True
+            known.is_unverified |= verified == 0
+    known.size = c.at - known.at
+    known.behind.at, known.behind.size = c.at, c.end - c.at
+    return not c.bad
 
 
-cdef bint is_reachable(const Lead *lead) noexcept nogil:
-    """Whether an e-mail address or a telephone number is known; also where the rest is odd."""
+cdef bytes with_known(const Lead *lead, uint8_t kind, Slice value, int64_t since):
+    """The rest with one more identifier known; None where it is odd."""
     cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef uint64_t left = 0
-    cdef Slice kind
-    if lead.email.at != NULL:
-        return True
-    if read_array(&c) > 0:
-        left = read_array(&c)
-    while left and not c.bad:
-        left -= 1
-        c.bad |= read_array(&c) != 4
-        kind = read_text(&c)
-        if not c.bad and kind.size == 1 and kind.at[0] == PHONE:
-            return True
-        skip(&c)
-        skip(&c)
-        skip(&c)
-    return c.bad
+    cdef uint64_t parts = read_array(&c)
+    cdef Known known
+    cdef Slice nobody
+    cdef bytes made
+    cdef Out out
+    nobody.at = NULL
+    if not read_known(lead, nobody, &known) or parts > 15:
+        return None
+    made = PyBytes_FromStringAndSize(NULL, lead.rest.size + value.size + 32)
+    out = <Out> PyBytes_AS_STRING(made)
+    out = put_size(out, parts if parts > 1 else 1, 0x90, 16, 0xDC, 2)
+    out = put_size(out, known.count + 1, 0x90, 16, 0xDC, 2)
+    out = put(out, known.at, known.size)
+    out = put_size(out, 4, 0x90, 16, 0xDC, 2)
+    out[0], out[1] = 0xA1, kind
+    out = put_int(put_text(out + 2, value), since)
+    out = put_int(out, 0)
+    out = put(out, known.behind.at, known.behind.size)
+    return made[: out - <Out> PyBytes_AS_STRING(made)]
 
 
 cdef bytes with_title(Slice rest, int64_t code, Slice title):

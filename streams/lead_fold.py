@@ -42,7 +42,7 @@ MOST_KEY_BYTES = 1_024
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
 _NO_NEWS = News()
-_LAST_MS = (1 << 32) * 1_000 - 1
+LAST_MS = (1 << 32) * 1_000 - 1
 """States keep seconds in 32 bits: until 2106."""
 
 
@@ -144,13 +144,13 @@ class LeadFold:
                 f"{INBOX} takes Engagement, Tick and mail; this is {name or 'none of the known records'}",
             )
         at_ms = tick_at(value)
-        if at_ms > min(record.timestamp + _DAY_MS, _LAST_MS):
+        if at_ms > min(record.timestamp + _DAY_MS, LAST_MS):
             raise Undecodable("from_the_future", f"the tick says {at_ms}, over 24 h after it was appended")
         self._now = max(self._now, at_ms // 1_000)
 
     def _mail(self, record: InboxRecord, value: bytes) -> None:
         mail = cast("Mail", decode(value))
-        if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, _LAST_MS):
+        if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, LAST_MS):
             raise Undecodable("from_the_future", f"the mail says {mail.at}, over 24 h after it was appended")
         key = record.key or b""
         if self._is_own(key, value):
@@ -167,7 +167,7 @@ class LeadFold:
 
     def _engagement(self, record: InboxRecord, value: bytes) -> None:
         event_id, occurred_at, kind, asset, title, verdict, email, identifiers = engagement_head(value)
-        if not 0 <= occurred_at <= record.timestamp + _DAY_MS or occurred_at > _LAST_MS:
+        if not 0 <= occurred_at <= record.timestamp + _DAY_MS or occurred_at > LAST_MS:
             raise Undecodable(
                 "from_the_future" if occurred_at > 0 else "before_1970",
                 f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
@@ -301,9 +301,8 @@ class LeadFold:
         can_be_answered = key[:1] != b"a" or lead.email is not None
         if next_stage(VISITOR, can_be_answered or kind in self._rules.inquiry_kinds, False) == INQUIRY:
             lead.stage, lead.stage_since = INQUIRY, as_of
-            cause = "it can be answered" if can_be_answered else f"it asked for something: {kind}"
             score = behaviour(lead, self._rules, as_of)
-            self._publisher.stage(key, lead, STAGES[VISITOR], cause, score, cause_event)
+            self._publisher.inquiry(key, as_of, "" if can_be_answered else kind, score, cause_event)
 
     # -- what is due
 
@@ -382,7 +381,7 @@ class LeadFold:
                 source=INBOX,
                 code=code,
                 reason=f"{reason}; where: {where}; remedy: {remedy}",
-                at=min(max(record.timestamp, 0), _LAST_MS),
+                at=min(max(record.timestamp, 0), LAST_MS),
                 record=(record.value or b"")[:MOST_BYTES],
                 key=record.key and record.key[:MOST_KEY_BYTES],
                 topic=INBOX,

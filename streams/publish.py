@@ -14,7 +14,7 @@ from schemas.keys import partition_of
 from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected
 from schemas.wire import LOCK, prefix
 from streams.fold import Output
-from streams.lifecycle import STAGES
+from streams.lifecycle import INQUIRY, STAGES, VISITOR
 from streams.reasons import top_reasons
 from streams.rules import DAY_S, Rules
 from streams.score import behaviour
@@ -84,6 +84,11 @@ class Publisher:
         """The tombstone of a lead that expired."""
         headers = self._headers(f"{self._id}{offset}-{key.decode()}", STATE, at, key)
         self._outputs.append(Output("lead.state", self._partition, key, None, headers))
+
+    def inquiry(self, key: bytes, at: int, asked: str, score: int, cause_event: str | None) -> None:
+        """A visitor became an inquiry; `asked`: the kind of event, if it asked for something and cannot be answered."""
+        cause = f"it asked for something: {asked}" if asked else "it can be answered"
+        self._transition(key, "stage", STAGES[VISITOR], STAGES[INQUIRY], at, cause, cause_event, score)
 
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
         """A change of stage, after it happened to the lead."""

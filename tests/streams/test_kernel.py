@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemas.codec import encode
 from streams.compiled import IS_COMPILED, CompiledFold, lead_fold
 from streams.kernel import Kernel
+from streams.publish import Publisher
 from streams.state import Lead, Visits
 from streams.state import decode as decode_state
 from streams.state import encode as encode_state
@@ -29,9 +30,11 @@ COLUMNS = st.binary(max_size=40)
 SUMS = st.dictionaries(st.integers(0, 1 << 20), st.integers(-(1 << 63), (1 << 63) - 1), max_size=40)
 
 
-def kernel(states: dict[bytes, bytes], touched: dict[bytes, int] | None = None) -> Kernel:
+def kernel(states: dict[bytes, bytes]) -> Kernel:
     """A kernel of its own."""
-    return Kernel(Box(SHIPPED).rules, 0, 1, states, {} if touched is None else touched, lambda due, key: None)
+    rules = Box(SHIPPED).rules
+    publisher = Publisher(0, 1, rules)
+    return Kernel(rules, 0, 1, states, {}, publisher, lambda due, key: None, lambda owner, link: None)
 
 
 def good_state() -> bytes:
