@@ -18,7 +18,7 @@ import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from gateway import sources
+from gateway import facts, sources
 from gateway.appender import Appender, KafkaAppender, Unavailable
 from gateway.ingest import PATHS, Ingest
 from gateway.metrics import Metrics
@@ -27,7 +27,9 @@ from gateway.problem import StartError
 from gateway.request import Receive, Scope, Send
 from gateway.stamp import Stamper
 from schemas.topics import physical, topic
+from schemas.wire import Undecodable
 from streams import vocabulary
+from streams.identity import fingerprint
 
 log = structlog.get_logger()
 
@@ -105,7 +107,7 @@ async def serve(
     """Serve until `stop` is set, or SIGTERM or SIGINT come if there is none; then finish what is in flight.
 
     `started` is called with host and port when the port is open.  Raises StartError or RuleError, before any request
-    is taken, when the gateway could not keep its promise: no Kafka, no topic, another partition count.
+    is taken, when the gateway could not keep its promise: no Kafka, no topic, another partition count or id key.
     """
     metrics = Metrics()
     names = {name: physical(name, config.prefix) for name in _TOPICS}
@@ -118,6 +120,7 @@ async def serve(
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     await check_topics(config)
+    await check_id_key(config)
     try:
         await appender.start()
     except Unavailable as why:
@@ -137,19 +140,49 @@ def run(config: GatewayConfig, started: Callable[[str, int], None] | None = None
 
 async def check_topics(config: GatewayConfig) -> None:
     """Raise StartError unless every topic that the gateway writes is there, with the configured partitions."""
-    expected = {"lead.events": config.partitions, "engagement.rejected": _rejected_partitions(config)}
+    expected = {
+        "lead.events": config.partitions,
+        "engagement.rejected": _rejected_partitions(config),
+        facts.TOPIC: None,  # its first partition is all that is used
+    }
     found = await _partition_counts(config, [physical(name, config.prefix) for name in expected])
     for name, wanted in expected.items():
         there = found.get(physical(name, config.prefix))
         where = f"topic {physical(name, config.prefix)} on {config.bootstrap}"
         if there is None:
             raise StartError("the topic does not exist", where, "run `handraise topics create`")
-        if there != wanted:
+        if wanted is not None and there != wanted:
             raise StartError(
                 f"the topic has {there} partitions, and {wanted} are configured; leads would change their partition",
                 where,
                 f"set HANDRAISE_PARTITIONS={there}, and see `handraise topics check`",
             )
+
+
+async def check_id_key(config: GatewayConfig) -> None:
+    """Raise StartError if the deployment's lead ids are made with another key; lay ours down if it has none yet."""
+    ours = fingerprint(config.id_secret)
+    where = f"topic {physical(facts.TOPIC, config.prefix)} on {config.bootstrap}"
+    try:
+        theirs = await facts.lay_down(config.bootstrap, config.prefix, facts.ID_KEY, ours, config.connect_s)
+    except (KafkaError, OSError) as error:
+        raise _no_kafka(config, error) from error
+    except Undecodable as error:
+        what = f"the deployment's id key is not told in words that this release knows: {error}"
+        raise StartError(what, where, "run the release that wrote it, or a newer one") from error
+    if theirs != ours:
+        raise StartError(
+            f"this is another id key than the deployment's (fingerprint {ours}, not {theirs}): "
+            "everybody would become a new lead",
+            where,
+            "set HANDRAISE_SECRETS to a copy of the first gateway's secrets file, "
+            "or begin anew under another HANDRAISE_PREFIX",
+        )
+
+
+def _no_kafka(config: GatewayConfig, error: BaseException) -> StartError:
+    what = f"Kafka does not answer: {error or type(error).__name__}"
+    return StartError(what, f"HANDRAISE_KAFKA={config.bootstrap}", "start Kafka (`make up`), or correct the address")
 
 
 async def _partition_counts(config: GatewayConfig, names: list[str]) -> dict[str, int]:
@@ -162,9 +195,7 @@ async def _partition_counts(config: GatewayConfig, names: list[str]) -> dict[str
             return {each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]}
         except (KafkaError, OSError) as error:
             if time.monotonic() > deadline:
-                what = f"Kafka does not answer: {error or type(error).__name__}"
-                where = f"HANDRAISE_KAFKA={config.bootstrap}"
-                raise StartError(what, where, "start Kafka (`make up`), or correct the address") from error
+                raise _no_kafka(config, error) from error
             log.warning("Kafka does not answer yet", kafka=config.bootstrap, error=repr(error))
         finally:
             await admin.close()

@@ -9,7 +9,7 @@ from schemas.codec import decode
 from schemas.records import Engagement, Record, Rejected
 from schemas.topics import physical, topic
 
-TOPICS = ("lead.events", "engagement.rejected")
+TOPICS = ("lead.events", "engagement.rejected", "deployment.facts")
 
 
 async def create_topics(bootstrap: str, prefix: str, partitions: int = 4, names: Sequence[str] = TOPICS) -> None:
@@ -22,7 +22,7 @@ async def create_topics(bootstrap: str, prefix: str, partitions: int = 4, names:
                 physical(name, prefix),
                 partitions if topic(name).partitions == "P" else int(topic(name).partitions),
                 1,
-                topic_configs={**topic(name).config},
+                topic_configs={"cleanup.policy": topic(name).cleanup, **topic(name).config},
             )
             for name in names
         ]

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from gateway.problem import StartError
 from gateway.server import GatewayConfig, run
 from tests.gateway.conftest import ROOT, config
@@ -67,7 +69,8 @@ def gateway(**changes: Any) -> Iterator[Running]:
 
 
 def main() -> None:
-    """Serve, say the port, end on SIGTERM."""
+    """Serve, say the port, end on SIGTERM; what is logged goes to stderr."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         made = parsed(sys.argv[1])
         run(made, lambda host, port: say(f"port {port}"))

@@ -23,7 +23,7 @@ COUNT = 40
 
 def batch(name: str) -> dict[str, object]:
     """Twenty events of twenty visitors, one of them bad."""
-    events = [{"type": "page", "anonymousId": f"{name}-{n}", "messageId": f"{name}-{n}"} for n in range(19)]
+    events = [{"type": "page", "anonymousId": f"visitor-{name}-{n}", "messageId": f"{name}-{n}"} for n in range(19)]
     return {"batch": [*events, {"type": "page", "messageId": f"{name}-bad"}]}
 
 
