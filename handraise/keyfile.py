@@ -10,8 +10,15 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from aiokafka.errors import KafkaError
+
+from gateway import facts
+from handraise import topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
+from schemas.topics import physical
+from schemas.wire import Undecodable
+from streams.identity import fingerprint
 
 DEFAULT = ROOT / ".handraise" / "secrets.toml"
 _KEY_BYTES = 32
@@ -50,6 +57,32 @@ def known_id_key(settings: Settings) -> bytes:
             "ask where the gateway runs, set HANDRAISE_SECRETS to its secrets file, or give the lead id itself",
         )
     return _read(path)
+
+
+async def check(settings: Settings, key: bytes) -> None:
+    """Raise Failure if the deployment's lead ids are made with another key: this one would find nobody.
+
+    A deployment in which no gateway has started yet has no key, and any will do.
+    """
+    topic, ours = physical(facts.TOPIC, settings.prefix), fingerprint(key)
+    try:
+        async with topics.admin(settings.kafka) as client:
+            there = await topics.find(client, [topic])
+        theirs = await facts.known(settings.kafka, settings.prefix, facts.ID_KEY) if there else None
+    except (KafkaError, OSError) as error:
+        raise topics.unreachable(settings.kafka, error) from error
+    except Undecodable as error:
+        raise Failure(
+            f"the deployment's id key is not told in words that this release knows: {error}",
+            f"topic {topic} on {settings.kafka}",
+            "run the release that wrote it, or a newer one",
+        ) from error
+    if theirs not in (None, ours):
+        raise Failure(
+            f"this is another id key than the deployment's (fingerprint {ours}, not {theirs}): it finds nobody",
+            str(path_of(settings)),
+            "set HANDRAISE_SECRETS to a copy of the gateway's secrets file, or give the lead id itself",
+        )
 
 
 def _make(path: Path) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway import facts
 from handraise import keyfile, lookup
 from handraise.failure import Failure
 from handraise.settings import read
-from streams.identity import lead_id
+from streams.identity import fingerprint, lead_id
+from tests.gateway.broker import create_topics
 
 
 def test_the_key_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,3 +54,24 @@ def test_a_question_makes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     key = keyfile.id_key(read({}), print)
     assert keyfile.known_id_key(read({})) == key
     assert lookup.parse("user:ana", read({})).id == lead_id("u", "ana", key)
+
+
+async def test_a_key_is_held_against_the_deployments(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """Without topic or fact any key will do; then only the one that a gateway has laid down."""
+    path = tmp_path / "secrets.toml"
+    given = read({"HANDRAISE_KAFKA": kafka, "HANDRAISE_PREFIX": prefix, "HANDRAISE_SECRETS": str(path)})
+    await keyfile.check(given, b"mine")
+    await create_topics(kafka, prefix)
+    await keyfile.check(given, b"mine")
+    await facts.lay_down(kafka, prefix, facts.ID_KEY, fingerprint(b"mine"), 30.0)
+    await keyfile.check(given, b"mine")
+    with pytest.raises(Failure, match="another id key than the deployment's") as caught:
+        await keyfile.check(given, b"yours")
+    assert (caught.value.where, caught.value.exit_code) == (str(path), 2)
+    assert "HANDRAISE_SECRETS" in caught.value.remedy
+
+
+async def test_without_kafka_no_key_is_held_against_anything() -> None:
+    """It is told as every command tells it."""
+    with pytest.raises(Failure, match="Kafka does not answer"):
+        await keyfile.check(read({"HANDRAISE_KAFKA": "127.0.0.1:9"}), b"mine")
