@@ -1,7 +1,7 @@
 """What an event costs in the lead fold: through the fenced lane on real Kafka, and its parts alone.
 
-Three contenders, interleaved in each run: the worker as it is, the same lane with a fold that only counts, and the lead
-fold alone over the same records in memory.
+Contenders, interleaved in each run: the worker as it is, the same lane with a fold that only counts, and over the same
+records in memory the lead fold alone, the same without its kernel, and the lead fold with visitors who sign in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from bench.traffic import Recorded, by_partition, traffic
 from deploy.probe import free_port
 from handraise.rules import load
 from handraise.settings import ROOT
+from streams.compiled import CompiledFold
 from streams.lead_fold import LeadFold
+from streams.publish import INBOX
 
 SEED = 7
 RUN_RECORDS = 1_000
@@ -46,27 +48,35 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
     events = traffic(SEED, leads, end_ms)
     parts = dict(enumerate(by_partition(events, kit.PARTITIONS)))
     size = statistics.fmean(len(value) for _, value in events)
-    found: dict[str, list[Row]] = {"lane": [], "counting": [], "alone": []}
-    with tempfile.NamedTemporaryFile() as file:
+    found: dict[str, list[Row]] = {name: [] for name in _NAMES}
+    with tempfile.NamedTemporaryFile() as file, tempfile.NamedTemporaryFile() as signing_in:
         marshal.dump([parts[partition] for partition in parts], file)
+        marshal.dump(by_partition(traffic(SEED, leads, end_ms, tells="all, later"), kit.PARTITIONS), signing_in)
         file.flush()
+        signing_in.flush()
         for number in range(runs):
             for name, fold in (("lane", "leads"), ("counting", "counting")):
                 prefix = f"bench{number}{name}{end_ms}."
                 found[name].append(asyncio.run(_through_lane(kafka, prefix, parts, len(events), fold)))
-            found["alone"].append(_alone("measure", file.name))
+            found["alone"].append(_alone("measure", file.name, "compiled"))
+            found["python"].append(_alone("measure", file.name, "python"))
+            found["signing_in"].append(_alone("measure", signing_in.name, "compiled"))
         if profile:
             LANE_PROFILE.parent.mkdir(exist_ok=True)
             _alone("profile", file.name, str(PROFILE))
             prefix = f"bench-profile{end_ms}."
             asyncio.run(_through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
     job = f"{len(events)} events of {leads} leads, Avro of {size:.0f} B on average, {kit.PARTITIONS} partitions"
-    names = {
-        "lane": "lead fold in the fenced lane",
-        "counting": "a fold that counts, in the same lane",
-        "alone": "lead fold alone, records from memory",
-    }
-    return [_median(names[name], job, measured) for name, measured in found.items()]
+    return [_median(_NAMES[name], job, measured) for name, measured in found.items()]
+
+
+_NAMES = {
+    "lane": "lead fold in the fenced lane",
+    "counting": "a fold that counts, in the same lane",
+    "alone": "lead fold alone, records from memory",
+    "python": "the same without the compiled kernel",
+    "signing_in": "lead fold alone, two visitors in five sign in midway",
+}
 
 
 def _median(name: str, job: str, measured: list[Row]) -> Row:
@@ -133,30 +143,41 @@ def _records(path: str) -> list[list[Recorded]]:
         return [[Recorded(n, now_ms, *event) for n, event in enumerate(part)] for part in marshal.load(file)]  # noqa: S302
 
 
-def _fold(parts: list[list[Recorded]]) -> tuple[Counter[str], float]:
-    """Fold all, the partitions in turns as a worker does; the outputs by topic, and CPU seconds spent in `seal`."""
+def _fold(parts: list[list[Recorded]], kind: type[LeadFold]) -> tuple[Counter[str], float]:
+    """Fold all, the partitions in turns as a worker does, and the mail that they send each other.
+
+    Returns the outputs by topic, and CPU seconds spent in `seal`.
+    """
     rules = load(ROOT / "rules").rules
-    folds = [LeadFold(partition, {}, rules, len(parts)) for partition in range(len(parts))]
+    folds = [kind(partition, {}, rules, len(parts)) for partition in range(len(parts))]
+    mail: list[list[Recorded]] = [[] for _ in parts]
     said: Counter[str] = Counter()
-    sealing = 0.0
-    for at in range(0, max(map(len, parts)), BATCH_RECORDS):
-        for fold, part in zip(folds, parts, strict=True):
-            for start in range(at, min(at + BATCH_RECORDS, len(part)), RUN_RECORDS):
-                fold.apply(part[start : min(start + RUN_RECORDS, at + BATCH_RECORDS)])
+    sealing, at, longest = 0.0, 0, max(map(len, parts))
+    while at < longest or any(mail):
+        for partition, (fold, part) in enumerate(zip(folds, parts, strict=True)):
+            batch, mail[partition] = mail[partition] + part[at : at + BATCH_RECORDS], []
+            for start in range(0, len(batch), RUN_RECORDS):
+                fold.apply(batch[start : start + RUN_RECORDS])
             began = time.process_time()
             sealed = fold.seal()
             sealing += time.process_time() - began
             said.update(output.topic for output in sealed.outputs)
             said["changes"] += len(sealed.changes)
+            for output in sealed.outputs:
+                if output.topic == INBOX:
+                    assert output.key is not None
+                    assert output.value is not None
+                    mail[output.partition].append(Recorded(longest, part[0].timestamp, output.key, output.value))
+        at += BATCH_RECORDS
     return said, sealing
 
 
-def _measure(path: str) -> Row:
+def _measure(path: str, kind: str) -> Row:
     parts = _records(path)
     events = sum(map(len, parts))
     kit.quiet_gc()
     yardstick, memory, began = kit.yardstick_ns(), kit.rss_mib(), time.process_time()
-    said, sealing = _fold(parts)
+    said, sealing = _fold(parts, CompiledFold if kind == "compiled" else LeadFold)
     spent = time.process_time() - began
     return {
         "cpu_us": spent / events * 1e6,
@@ -173,7 +194,7 @@ def _profile(path: str, report: str) -> Row:
     parts = _records(path)
     kit.quiet_gc()
     with sampled() as samples:
-        _fold(parts)
+        _fold(parts, CompiledFold)
     Path(report).write_text(samples.report(sum(map(len, parts))))
     return {}
 
