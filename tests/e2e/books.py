@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 
 import pytest
 
+from agents.lane.cursor import CURSOR_KEY, decode_cursor
 from schemas.codec import Undecodable, decode
-from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined, Rejected, Tick
-from tests.e2e.deployment import ROOT, Deployment
+from schemas.head import record_name
+from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Mail, Quarantined, Rejected, Tick
+from tests.e2e.deployment import ROOT, Deployment, until
 from tests.e2e.reading import Row, rows
-from tests.oracle.naive import Lead, Model
-from tests.oracle.replay import Alarm, Change, Partition, Record, Told
+from tests.oracle.linked import Letter, Linked
+from tests.oracle.naive import Event, Lead, Model
+from tests.oracle.replay import Alarm, Change, Record, event_of
 
 R = TypeVar("R")
 _KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
@@ -41,6 +44,8 @@ class Books:
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
     """By partition and the offset of the inbox record they stand for."""
+    last: dict[int, dict[str, LeadState | None]] = field(default_factory=lambda: defaultdict(dict))
+    """By partition and lead, None for one that is gone."""
     quarantined: dict[int, list[Quarantined]] = field(default_factory=lambda: defaultdict(list))
     dead: dict[int, list[Rejected]] = field(default_factory=lambda: defaultdict(list))
     """What the fold rejected; the gateway's dead letters are not from the inbox."""
@@ -59,8 +64,12 @@ def open_books(place: Deployment) -> Books:
     the cause of all that was read, though the deployment goes on meanwhile.
     """
     books = Books()
-    for state in _published(place, "lead.state", LeadState):
-        books.states[state.source_partition][state.source_offset].append(state)
+    for row in rows(place.kafka, place.topic("lead.state")):
+        state = None if row.value is None else decode(row.value)
+        assert state is None or isinstance(state, LeadState)
+        books.last[row.partition][(row.key or b"").decode()] = state
+        if state is not None:
+            books.states[state.source_partition][state.source_offset].append(state)
     for alert in _published(place, "lead.alerts", LeadAlert):
         books.alerts[alert.source_partition].append(alert)
     for transition in _published(place, "lead.transitions", LeadTransition):
@@ -75,28 +84,59 @@ def open_books(place: Deployment) -> Books:
     return books
 
 
+def await_quiet(place: Deployment) -> None:
+    """Return when every record of the inbox but the newest ticks is folded: then nothing is on its way."""
+
+    def is_quiet() -> bool:
+        cursors = {
+            row.partition: row.value
+            for row in rows(place.kafka, place.topic("leads.changelog"))
+            if row.key == CURSOR_KEY
+        }
+        folded = {partition: decode_cursor(value).next_offset for partition, value in cursors.items()}
+        return all(
+            row.offset < folded.get(row.partition, 0) or record_name(row.value or b"") == "Tick"
+            for row in rows(place.kafka, place.topic("lead.events"))
+        )
+
+    until(is_quiet, "all records to be folded")
+
+
 def audit(place: Deployment) -> dict[str, Lead]:
     """Compare all that was published with the oracle; none missing, none double, none without cause.
 
-    Call it when all events that matter were folded.  Returns the leads as the oracle has them.
+    Waits until all is folded, and what leads have written to each other, too.  Returns the leads as the oracle has
+    them.
     """
+    await_quiet(place)
     books = open_books(place)
     leads: dict[str, Lead] = {}
+    due, sent, received = Counter[Letter](), Counter[Letter](), Counter[Letter]()
+    bodies = [decode(row.value or b"") for inbox in books.inbox.values() for row in inbox if _readable(row)]
+    events = {body.event_id: event_of(body) for body in bodies if isinstance(body, Engagement)}
     for partition, inbox in sorted(books.inbox.items()):
         folded = max(books.states[partition], default=-1)
-        told, refused = _tell(inbox, books, partition)
+        oracle, refused = _tell(inbox, books, partition, events)
+        told = oracle.told
+        due.update(letter for offset, letter in oracle.sent if offset <= folded)
+        sent.update(letter for _, letter in oracle.sent)
+        received.update(oracle.received)
         _same_alerts(told.alarms, books.alerts[partition], folded)
         _same_changes(told.changes, books.transitions[partition], folded)
         found = Counter((each.source_offset, each.lead_id, each.verdict) for each in books.quarantined[partition])
         _same(Counter(told.quarantined), found, folded)
         _same(Counter(refused), Counter((each.offset, each.record) for each in books.dead[partition]), folded)
         leads |= told.leads
+    assert not due - received, f"what leads had to write to each other and did not: {due - received}"
+    assert not received - sent, f"what leads wrote to each other without cause: {received - sent}"
     return leads
 
 
-def _tell(inbox: list[Row], books: Books, partition: int) -> tuple[Told, list[tuple[int, bytes]]]:
+def _tell(
+    inbox: list[Row], books: Books, partition: int, events: dict[bytes, Event]
+) -> tuple[Linked, list[tuple[int, bytes]]]:
     """The oracle's telling, and what must be a dead letter; each published state is compared at its record."""
-    oracle, states = Partition(model()), books.states[partition]
+    oracle, states = Linked(model(), events.__getitem__), books.states[partition]
     refused = []
     for row in inbox:
         if _readable(row):
@@ -105,12 +145,12 @@ def _tell(inbox: list[Row], books: Books, partition: int) -> tuple[Told, list[tu
             refused.append((row.offset, row.value or b""))
         for state in states.get(row.offset, ()):
             _same_state(oracle.told.leads[state.lead_id], state)
-    newest = {state.lead_id: state for at in sorted(states) for state in states[at]}
+    newest = {lead_id: state for lead_id, state in books.last[partition].items() if state is not None}
     assert newest.keys() == oracle.told.leads.keys()
     for lead_id, state in newest.items():
         lead = oracle.told.leads[lead_id]
         assert state.events == len(lead.events) + len(lead.late), f"{lead_id} was last published before its last event"
-    return oracle.told, refused
+    return oracle, refused
 
 
 def _readable(row: Row) -> bool:
@@ -118,7 +158,9 @@ def _readable(row: Row) -> bool:
         body = decode(row.value or b"")
     except Undecodable:
         return False
-    return isinstance(body, Tick) or (isinstance(body, Engagement) and bool(_KEY.fullmatch(row.key or b"")))
+    if isinstance(body, Engagement):
+        return bool(_KEY.fullmatch(row.key or b""))
+    return isinstance(body, Tick | Mail)
 
 
 def _same_state(lead: Lead, state: LeadState) -> None:

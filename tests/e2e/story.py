@@ -1,11 +1,14 @@
 """Seeded stories of visitors, as trackers would tell them: sessions, papers, webinars, forms, mails, repeats, bots.
 
+A quarter of them sign in midway, on two devices.
+
 The same seed tells the same story on every machine.  An `Act` is what somebody did; `segment` says it as a Segment
 payload and `engagement` as a record of the inbox.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -14,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.records import Engagement
-from streams.identity import event_id, lead_id, strongest
+from streams.identity import Person, event_id, identifiers
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -92,15 +95,27 @@ class _Visitor:
         self.random = random.Random(f"{seed}/{number}")
         self.persona = self.random.choices(range(len(PERSONAS)), [persona.share for persona in PERSONAS])[0]
         known = self.random.random()
-        self.anonymous_id = f"anon-{self.name}"
-        self.user_id = f"user-{self.name}" if known < 0.3 else None
-        has_mail = 0.15 < known < 0.55
+        self.devices = [f"anon-{self.name}"]
+        self.user_id = f"user-{self.name}" if known < 0.3 or known >= 0.75 else None
+        has_mail = 0.15 < known < 0.55 or known >= 0.75
         self.email = f"visitor-{self.name}@company{number % 400}.example" if has_mail else None
+        self.signs_in_ms: dict[str, int] = {}
+        """Device → when they sign in on it, of those who do so midway."""
+        self.midway = known >= 0.75
         self.acts = 0
+
+    def lives(self, start_ms: int, end_ms: int) -> None:
+        """Who signs in midway has two devices, and does so on each at a time of its own."""
+        if self.midway:
+            self.devices.append(f"{self.devices[0]}-2")
+            self.signs_in_ms = {device: self.random.randrange(start_ms, end_ms) for device in self.devices}
 
     def act(self, at_ms: int, kind: str, asset: str = "", **properties: Any) -> Act:
         """Something done now; where it says so, the visitor's mail address comes with it."""
         self.acts += 1
+        device = self.random.choice(self.devices)
+        # Who has signed in is not signed in all the time: then the device alone tells who it is.
+        told = not self.midway or (at_ms >= self.signs_in_ms[device] and self.random.random() < 0.7)
         return Act(
             arrives_ms=at_ms,
             visitor=self.name,
@@ -108,9 +123,9 @@ class _Visitor:
             at_ms=at_ms,
             kind=kind,
             asset=asset,
-            user_id=self.user_id,
-            email=self.email,
-            anonymous_id=self.anonymous_id,
+            user_id=self.user_id if told else None,
+            email=self.email if told else None,
+            anonymous_id=device,
             bot=self.persona == BOT_PERSONA,
             properties=properties,
         )
@@ -190,6 +205,7 @@ _STEPS: dict[str, Callable[[_Visitor, int], list[Act]]] = {
 
 def _visits(visitor: _Visitor, start_ms: int, end_ms: int, acts: int) -> Iterator[Act]:
     """About so many acts in visits over that time, each delivered now, late, or twice."""
+    visitor.lives(start_ms, end_ms)
     visits = max(1, round(acts * PERSONAS[visitor.persona].activity / 8))
     for begins_ms in sorted(visitor.random.randrange(start_ms, end_ms) for _ in range(visits)):
         at_ms = begins_ms
@@ -226,11 +242,15 @@ def story(seed: int, visitors: int, start_ms: int, days: float, acts_each: int =
     yield from every
 
 
+@functools.lru_cache(1 << 16)
+def ids(user_id: str | None, email: str | None, anonymous_id: str) -> tuple[str, ...]:
+    """The ids of the identifiers, strongest first."""
+    return identifiers(Person(user_id, email, anonymous_id), SECRET)
+
+
 def key(act: Act) -> bytes:
     """The lead's id: that of the strongest identifier in the act."""
-    strong = strongest(act.user_id, act.email, act.anonymous_id)
-    assert strong is not None
-    return lead_id(strong.kind, strong.value, SECRET).encode()
+    return ids(act.user_id, act.email, act.anonymous_id)[0].encode()
 
 
 def engagement(act: Act) -> Engagement:
@@ -244,7 +264,7 @@ def engagement(act: Act) -> Engagement:
         title=act.title,
         verdict="bot" if act.bot else "human",
         email=act.email,
-        identifiers=(),
+        identifiers=ids(act.user_id, act.email, act.anonymous_id),
         source=SOURCE,
         message_id=act.message_id,
         call="page" if is_page else "track",

@@ -45,6 +45,9 @@ class Tally:
                 if message.topic() == self._quarantine_topic:
                     self._quarantined += 1
                     continue
+                if message.value() is None:  # the lead has become a part of another one
+                    self._events.pop(message.key() or b"", None)
+                    continue
                 body = decode(message.value() or b"")
                 if isinstance(body, LeadState):
                     self._events[message.key() or b""] = (message.partition(), body.events)

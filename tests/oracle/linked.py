@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from schemas.records import Absorb, Engagement, Link, Merge
@@ -20,10 +20,8 @@ MOST_OWNERS = 16
 STAGES = ("visitor", "inquiry", "mql")
 """In the order in which one gets further."""
 
-Memory = tuple[str, str, str, int, int, int, str]
-"""A departed lead: id, owner, stage, as_of, when an alert was given, number of its events, a digest of their ids."""
-Copy = tuple[str, str]
-"""An event that was passed on: to whom, and its id."""
+Letter = tuple[object, ...]
+"""What has to stand in another inbox: a lead that departed, see `departed`, or an event, see `passed_on`."""
 
 
 def strength(id: str) -> tuple[int, str]:
@@ -40,14 +38,6 @@ class Address:
     owners: set[str]
 
 
-@dataclass
-class Post:
-    """What leads wrote to each other, one way or the other."""
-
-    departed: Counter[Memory] = field(default_factory=Counter)
-    passed_on: Counter[Copy] = field(default_factory=Counter)
-
-
 class Linked(Partition):
     """Tells one partition.  `find`: the event of an id, wherever it was said."""
 
@@ -55,7 +45,10 @@ class Linked(Partition):
         super().__init__(model)
         self._find = find
         self.addresses: dict[str, Address] = {}
-        self.sent, self.received = Post(), Post()
+        self.sent: list[tuple[int, Letter]] = []
+        """What the folds had to write, with the offset of the record that caused it."""
+        self.received: Counter[Letter] = Counter()
+        """What folds have written into this inbox."""
 
     def _take(self, record: Record, body: Any) -> None:
         key = (record.key or b"").decode()
@@ -71,12 +64,12 @@ class Linked(Partition):
 
     def _engagement(self, record: Record, lead_id: str, body: Engagement) -> None:
         if body.identifiers and lead_id != body.identifiers[0]:
-            self.received.passed_on[lead_id, body.event_id.hex()] += 1
+            self.received[passed_on(lead_id, body.event_id)] += 1
         address = self.addresses.get(lead_id)
         if address is None:
             super()._engagement(record, lead_id, body)
         elif address.to:
-            self.sent.passed_on[address.to, body.event_id.hex()] += 1
+            self.sent.append((record.offset, passed_on(address.to, body.event_id)))
         else:
             self.told.quarantined.append((record.offset, lead_id, "suspect"))
 
@@ -105,8 +98,8 @@ class Linked(Partition):
             self._due.pop(f"{what} {key}", None)
         self.addresses[key] = Address(owner, at_s, {owner})
         ids = [event.event_id for event in lead.events]
-        memory = memory_of(key, owner, lead.stage, lead.as_of_s, lead.last_alert_s or 0, ids)
-        self.sent.departed[memory] += 1
+        letter = departed(key, owner, lead.stage, lead.as_of_s, lead.last_alert_s or 0, ids)
+        self.sent.append((offset, letter))
         then_s = max(lead.as_of_s, self.told.now_s)
         points = lead.millipoints(self.model, then_s)
         self.told.changes.append(Change(offset, key, "identity", "lead", "moved", then_s, points, None))
@@ -116,8 +109,7 @@ class Linked(Partition):
         told, memory = self.told, mail.memory
         ids = [memory.ids[n : n + 8] for n in range(0, len(memory.ids), 8)]
         if mail.owner == key:
-            departed = memory_of(mail.source, key, memory.stage, memory.as_of, memory.alerted_at, ids)
-            self.received.departed[departed] += 1
+            self.received[departed(mail.source, key, memory.stage, memory.as_of, memory.alerted_at, ids)] += 1
         if key in self.addresses:
             return
         lead = told.leads.setdefault(key, Lead(key))
@@ -134,7 +126,12 @@ class Linked(Partition):
         self._judge(offset, lead, None)
 
 
-def memory_of(source: str, owner: str, stage: str, as_of_s: int, alerted_at: int, ids: Sequence[bytes]) -> Memory:
-    """What is compared of a departed lead."""
+def departed(source: str, owner: str, stage: str, as_of_s: int, alerted_at: int, ids: Sequence[bytes]) -> Letter:
+    """A lead that went to another one: what is compared of what it told."""
     digest = hashlib.sha256(b"".join(sorted(ids))).hexdigest()
-    return source, owner, stage, as_of_s, alerted_at, len(ids), digest
+    return "departed", source, owner, stage, as_of_s, alerted_at, len(ids), digest
+
+
+def passed_on(to: str, event_id: bytes) -> Letter:
+    """An event under an identifier that another lead owns."""
+    return "passed on", to, event_id
