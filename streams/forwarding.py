@@ -114,7 +114,9 @@ class Forwarding:
                     known = known._replace(seen=max(at, known.seen), since=min(at, known.since))
                     lead.links = links.write(lead.links, place, known)
                 return place
-            link = link._replace(since=min(at, known.since), seen=max(at, known.seen))
+            # Who lost it was seen with it before another lead was, or it was another's that it was given back to.
+            seen = at if known.status == LOST else max(at, known.seen)
+            link = link._replace(since=min(at, known.since), seen=seen)
         elif len(lead.links) >= MOST_LINKS * links.SIZE:
             self._crowded(key, lead)
             return -1
@@ -284,7 +286,7 @@ class Forwarding:
                 self.claim(key.decode(), link, mail.owner)
         elif mail.reason != "moved":
             link = link._replace(status=REFUSED)
-        elif (-link.seen, links.order(key.decode())) < (-at, links.order(mail.owner)):
+        elif link.held and (-link.seen, links.order(key.decode())) < (-at, links.order(mail.owner)):
             self.claim(key.decode(), link)
         else:
             link = link._replace(status=LOST)

@@ -250,7 +250,9 @@ def _unite_links(lead: Lead, key: bytes, other: Lead, source: bytes, at: int) ->
                 continue
         else:
             ours = links.read(lead.links, place)
-            link = Link(link.id, min(ours.since, link.since), max(ours.seen, link.seen), min(ours.status, link.status))
+            # Who lost it was not the last to be seen with it.
+            seen = max((each.seen for each in (ours, link) if each.held), default=max(ours.seen, link.seen))
+            link = Link(link.id, min(ours.since, link.since), seen, min(ours.status, link.status))
         lead.links = links.write(lead.links, place, link)
         place_of[number] = place // links.SIZE + 1
     return place_of
