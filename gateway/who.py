@@ -45,11 +45,10 @@ class Register:
         anonymous_id = self._id(call.anonymousId, "anonymous_id", flags)
         user_id = self._id(call.userId, "user_id", flags)
         email = mailbox = phone = worker = None
-        told = [place for place in (traits, context.traits) if place]
-        places = told if self._contacts.isdisjoint(properties) else [*told, properties]
-        if places:  # most events carry neither address nor number nor name
-            email, phone = self._email(places, flags), self._phone(places, flags)
-            worker = self._employee(told) if told else None
+        if traits or context.traits or not self._contacts.isdisjoint(properties):  # of most events nothing is told
+            told = [traits, context.traits]
+            email, phone = self._email([*told, properties], flags), self._phone([*told, properties], flags)
+            worker = self._employee(told)
         if user_id is not None and "@" in user_id and (address := normal_email(user_id)):
             if not self._vocabulary.email_identifies(address):
                 flags.append("user_id_blocked")

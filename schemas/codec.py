@@ -10,10 +10,12 @@ import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from schemas.fast import (
+    absorb_encoder,
     device_lost_encoder,
     engagement_encoder,
     link_encoder,
     quarantined_encoder,
+    release_encoder,
     tick_encoder,
     transition_encoder,
 )
@@ -137,11 +139,13 @@ def _broken(error: Exception, value: bytes, at: int) -> Undecodable:
 
 
 _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
+    "Absorb": absorb_encoder,
     "DeviceLost": device_lost_encoder,
     "Engagement": engagement_encoder,
     "LeadTransition": transition_encoder,
     "Link": link_encoder,
     "Quarantined": quarantined_encoder,
+    "Release": release_encoder,
     "Tick": tick_encoder,
 }
 _ENCODERS: dict[type, Encoder] = {RECORDS[name]: _encoder(versions[-1]) for name, versions in LOCK.items()}

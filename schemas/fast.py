@@ -9,10 +9,22 @@ A test holds every encoder here equal to fastavro's, and so notices a schema tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from schemas.head import IDENTIFIER_SIZE, MOST_IDENTIFIERS
-from schemas.records import DeviceLost, Engagement, LeadTransition, Link, Quarantined, Tick
+from schemas.records import (
+    Absorb,
+    DeviceLost,
+    Engagement,
+    KnownIdentifier,
+    LeadMemory,
+    LeadTransition,
+    Link,
+    Quarantined,
+    Release,
+    Tick,
+)
 
 _PAIR = 1 << 14
 _TWO_PAIRS = 1 << 28
@@ -36,6 +48,7 @@ _HOT, _COLD = "\1\2", "\0\0"
 """Hot, since a time that follows; not hot, and since never."""
 _SIZE = _END[::2]
 """A length, up to 8191, as zigzag varint."""
+_ID_SIZE = _SIZE[IDENTIFIER_SIZE]
 
 
 def long(number: int) -> str:
@@ -201,6 +214,61 @@ def device_lost_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Cal
     return encode_device_lost
 
 
+def absorb_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of absorbed leads; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_absorb(record: Absorb) -> bytes:
+        r = record
+        try:
+            text = f"{start}{_text(r.source)}{_text(r.owner)}{long(r.at)}{_text(r.cause)}{_memory(r.memory)}"
+            return text.encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_absorb
+
+
+def release_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of released leads; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_release(record: Release) -> bytes:
+        r = record
+        try:
+            return f"{start}{_text(r.source)}{long(r.at)}{_text(r.by)}{_memory(r.memory)}".encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_release
+
+
+def _memory(memory: LeadMemory) -> str:
+    m, visits = memory, memory.visits_before
+    return (
+        f"{long(m.line)}{long(m.first_seen)}{long(m.last_seen)}{long(m.as_of)}{long(m.events)}{_bytes(m.times)}"
+        f"{_bytes(m.ids)}{_text(m.marks)}{_bytes(m.onces)}{_bytes(m.origins)}{_bytes(m.links)}"
+        f"{_items([long(each.channel) + long(each.total) for each in m.base])}"
+        f"{long(visits.count)}{long(visits.last)}{long(visits.pages)}"
+        f"{_items([long(each.group) + long(each.at) for each in m.cleared])}"
+        f"{_text(m.stage)}{long(m.stage_since)}{long(m.hot_since)}{long(m.alerted_at)}{_nullable(m.email)}"
+        f"{_items([_known(each) for each in m.known])}"
+        f"{_items([long(each.rule) + _text(each.title) for each in m.titles])}{long(m.late)}{_bytes(m.old_onces)}"
+    )
+
+
+def _known(known: KnownIdentifier) -> str:
+    return f"{_text(known.kind)}{_text(known.value)}{long(known.since)}{long(known.verified)}"
+
+
+def _items(items: list[str]) -> str:
+    return f"{_SIZE[len(items)]}{''.join(items)}\0" if items else "\0"
+
+
+def _bytes(value: bytes) -> str:
+    return long(len(value)) + value.decode("latin-1")
+
+
 def _bytewise(text: str) -> str:
     return text if text.isascii() else text.encode().decode("latin-1")
 
@@ -218,14 +286,18 @@ def _nullable_long(number: int | None) -> str:
     return "\0" if number is None else "\2" + long(number)
 
 
+# A visitor's events have the same, and whoever encodes many has them from a cache of its own.
+@lru_cache(maxsize=16384)
 def _ids(ids: tuple[str, ...]) -> str:
     """What no reader would take as identifiers must not be written: it would be lost in the dead letter."""
     if not ids:
         return "\0"
-    if len(ids) > MOST_IDENTIFIERS or any(len(each) != IDENTIFIER_SIZE or not each.isascii() for each in ids):
+    sizes, joined = 0, _ID_SIZE.join(ids)
+    for each in ids:
+        sizes |= len(each) ^ IDENTIFIER_SIZE
+    if sizes or len(ids) > MOST_IDENTIFIERS or not joined.isascii():
         raise ValueError(f"{ids} are no identifiers: at most {MOST_IDENTIFIERS} of {IDENTIFIER_SIZE} ASCII characters")
-    size = _SIZE[IDENTIFIER_SIZE]
-    return f"{_SIZE[len(ids)]}{size}{size.join(ids)}\0"
+    return f"{_SIZE[len(ids)]}{_ID_SIZE}{joined}\0"
 
 
 def _array(texts: tuple[str, ...]) -> str:

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Literal, NamedTuple
 
+import msgspec
+
 Kind = Literal["u", "e", "a"]
 """Kinds of identifier, strongest first: user id, e-mail address, anonymous id."""
 
@@ -31,7 +33,7 @@ class Identifier(NamedTuple):
     value: str
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """What an event tells of who did it, in normal forms; None for what it does not tell."""
 
     user_id: str | None = None
