@@ -202,9 +202,9 @@ def lead_show(id: str, as_json: bool) -> None:
     found = _run(lookup.look_up(given, lookup.parse(id, given)))
     told = _run(suspicions.suspicions(given, identifiers.ids_of(found)))
     if as_json:
-        output.document(person.lead_as_data(found, loaded, given, told))
+        output.document(person.lead_as_data(found, loaded, told))
     else:
-        person.show_lead(found, loaded, given, told)
+        person.show_lead(found, loaded, told)
 
 
 @lead_group.command("merge")

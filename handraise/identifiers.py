@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from handraise import keyfile
-from handraise.failure import Failure
 from handraise.lookup import Found
-from handraise.settings import Settings
 from streams import links
 from streams.identity import lead_id
 from streams.links import ABSORBED, LOST, OURS, REFUSED, Link
@@ -34,9 +31,9 @@ class Identifier(NamedTuple):
     """`ours`; `lost`: another lead was seen with it later; `refused`: it is another lead's for good, or nobody's."""
 
 
-def identifiers(found: Found, settings: Settings) -> list[Identifier]:
+def identifiers(found: Found) -> list[Identifier]:
     """All of a lead: what people write first, then merged leads and devices in the order in which they were met."""
-    key = _key(settings)
+    key = found.key
     linked = {link.id.decode(): link for link in met(found.id, found.lead)}
     result = []
     for known in found.lead.known:
@@ -66,11 +63,3 @@ def devices(id: str, lead: Lead) -> dict[str, int]:
 def ids_of(found: Found) -> set[str]:
     """All ids that lead to a lead: its own, and those that it has absorbed or owns."""
     return {found.id, *(link.id.decode() for link in met(found.id, found.lead) if link.held)}
-
-
-def _key(settings: Settings) -> bytes | None:
-    """The id key, if it is here: a lead can be shown without it."""
-    try:
-        return keyfile.known_id_key(settings)
-    except Failure:
-        return None

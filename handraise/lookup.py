@@ -42,6 +42,8 @@ class Found(NamedTuple):
     """Since when, in seconds; 0 if the lead lives under the id itself."""
     partitions: int
     """Of the changelog, and so of the inbox."""
+    key: bytes | None = None
+    """The deployment's id key, if it is here: a lead can be shown without it."""
 
 
 def parse(text: str, settings: Settings) -> Asked:
@@ -67,12 +69,28 @@ def parse(text: str, settings: Settings) -> Asked:
 
 async def look_up(settings: Settings, asked: Asked) -> Found:
     """The lead; of a moved one that to which it moved.  Raises Failure if there is none."""
+    key = await key_for(settings, asked)
     async with memory(settings) as remembered:
-        return await find(remembered, asked)
+        return (await find(remembered, asked))._replace(key=key)
+
+
+async def key_for(settings: Settings, *asked: Asked) -> bytes | None:
+    """The deployment's id key, or None where no right one is here and none is needed.
+
+    Raises Failure if an identifier was asked for: with another key it would find nobody.
+    """
+    try:
+        key = keyfile.known_id_key(settings)
+        await keyfile.check(settings, key)
+    except Failure:
+        if any(each.kind for each in asked):
+            raise
+        return None
+    return key
 
 
 async def find(remembered: Memory, asked: Asked) -> Found:
-    """The same, in a memory that is open."""
+    """The lead, in a memory that is open.  Raises Failure if there is none."""
     key, moved_at = asked.id, 0
     for _ in range(_MOST_MOVES):
         found = await remembered.state(key)

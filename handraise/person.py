@@ -41,7 +41,7 @@ def present(lead: Lead) -> int:
     return max(int(time.time()), lead.as_of, lead.last_seen)
 
 
-def lead_as_data(found: Found, rules: Rules, settings: Settings, told: Sequence[LeadDuplicate]) -> dict[str, Any]:
+def lead_as_data(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> dict[str, Any]:
     """The JSON of `handraise lead`; what no fold knows yet is null.  `told`: what is suspected of the lead."""
     lead, ids = rewind(found.lead, rules, at := present(found.lead)), ids_of(found)
     return {
@@ -52,7 +52,7 @@ def lead_as_data(found: Found, rules: Rules, settings: Settings, told: Sequence[
         "stage": STAGES[lead.stage],
         "hot": lead.hot_since > 0,
         "owner": None,
-        "identifiers": [_identifier_as_data(each) for each in identifiers(found, settings)],
+        "identifiers": [_identifier_as_data(each) for each in identifiers(found)],
         "reasons": [
             {"text": reason.text, "rule": reason.rule, "points": reason.millipoints / 1_000}
             for reason in top_reasons(lead, rules, at)
@@ -84,7 +84,7 @@ def _identifier_as_data(each: Identifier) -> dict[str, Any]:
     }
 
 
-def show_lead(found: Found, rules: Rules, settings: Settings, told: Sequence[LeadDuplicate]) -> None:
+def show_lead(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> None:
     """The same in words."""
     lead = rewind(found.lead, rules, at := present(found.lead))
     score = behaviour(lead, rules, at)
@@ -111,7 +111,7 @@ def show_lead(found: Found, rules: Rules, settings: Settings, told: Sequence[Lea
     if found.moved_from:
         facts.append(("asked for", f"{found.asked}, a part of this lead since {words.when(found.moved_at)} UTC"))
     output.show(output.table([("", "left"), ("", "left")], [(Text(name, "quiet"), value) for name, value in facts]))
-    numbers, known = devices(found.id, lead), identifiers(found, settings)
+    numbers, known = devices(found.id, lead), identifiers(found)
     if known:
         rows = [_identifier_in_words(each, found, numbers, at) for each in known]
         columns = [("known as", "left"), ("", "left"), ("since, UTC", "left"), ("", "left")]

@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition
 from handraise import output
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.identifiers import ids_of
-from handraise.lookup import Asked, Found, find
+from handraise.lookup import Asked, Found, find, key_for
 from handraise.memory import Memory, memory
 from handraise.settings import Settings
 from handraise.subscriber import Subscriber, subscribe
@@ -50,7 +50,7 @@ class Done(NamedTuple):
 
 async def merge(settings: Settings, one: Asked, other: Asked, by: str) -> Done:
     """Make two leads one; the stronger survives.  Raises Failure."""
-    async with _office(settings) as office:
+    async with _office(settings, one, other) as office:
         both = [await find(office.memory, one), await find(office.memory, other)]
         if both[0].id == both[1].id:
             raise Failure(
@@ -69,7 +69,7 @@ async def merge(settings: Settings, one: Asked, other: Asked, by: str) -> Done:
 
 async def unmerge(settings: Settings, asked: Asked, by: str) -> Done:
     """Make a lead that was merged a lead of its own again.  Raises Failure."""
-    async with _office(settings) as office:
+    async with _office(settings, asked) as office:
         was, survivor = await office.memory.state(asked.id), await find(office.memory, asked)
         if not isinstance(was, Moved) or not was.frozen:
             raise _never_merged(asked, was, survivor)
@@ -82,7 +82,7 @@ async def unmerge(settings: Settings, asked: Asked, by: str) -> Done:
 
 async def not_the_same(settings: Settings, one: Asked, other: Asked, by: str) -> list[LeadDuplicate]:
     """Dismiss every suspicion that two leads are one person; those suspicions.  Raises Failure."""
-    async with _office(settings) as office:
+    async with _office(settings, one, other) as office:
         both = await find(office.memory, one), await find(office.memory, other)
         told = await _between(settings, *both)
         if both[0].id == both[1].id or not told:
@@ -188,7 +188,8 @@ class _Office:
 
 
 @asynccontextmanager
-async def _office(settings: Settings) -> AsyncIterator[_Office]:
+async def _office(settings: Settings, *asked: Asked) -> AsyncIterator[_Office]:
+    await key_for(settings, *asked)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, client_id="handraise-wishes", acks="all")
     # Uncommitted: what a worker is about to write to another lead counts, too.
     inbox = AIOKafkaConsumer(

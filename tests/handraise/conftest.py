@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from handraise.cli import run
 
@@ -27,7 +28,7 @@ Command = Callable[..., Answer]
 @pytest.fixture
 def handraise(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Answer]:
+) -> Iterator[Callable[..., Answer]]:
     """Run a command: ``handraise("topics", "list", HANDRAISE_PREFIX="x.")``; secrets are the test's own."""
     for name in list(os.environ):
         if name.startswith("HANDRAISE_"):
@@ -44,4 +45,5 @@ def handraise(
         said = capsys.readouterr()
         return Answer(code, said.out, said.err)
 
-    return call
+    yield call
+    structlog.reset_defaults()  # a command that serves has set up logs for its own streams

@@ -184,12 +184,13 @@ def test_a_hot_lead_is_shown_for_people_and_machines(handraise: Command, demo: S
     """`lead` has the JSON that other programs rely on, and the same in words."""
     told = json.loads(handraise("lead", "email:Elif.Demir@Kestrel-Foods.example", "--json", **demo.environ).out)
     fields = ["id", "behaviour", "fit", "grade", "stage", "hot", "owner", "identifiers", "reasons", "moved_to"]
-    assert list(told) == fields
+    assert list(told) == [*fields, "duplicates"]
     assert (told["hot"], told["stage"], told["fit"], told["owner"], told["moved_to"]) == (True, "mql", None, None, None)
     assert told["behaviour"] > 60
     assert told["reasons"][0]["rule"] == "intent_page"
     assert told["reasons"][0]["text"].endswith("twice, last Pricing")
-    [known] = told["identifiers"]
+    known, device = told["identifiers"]
+    assert (device["kind"], device["value"][:2]) == ("anonymous", "a_")
     assert (known["kind"], known["value"], known["verified"]) == ("email", "elif.demir@kestrel-foods.example", False)
     words = handraise("lead", told["id"]).out
     assert "hot since" in words and "twice, last Pricing · downloaded Cold-chain audit" in words and "2 visits" in words
