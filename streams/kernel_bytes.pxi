@@ -230,7 +230,8 @@ ctypedef uint8_t *Out
 
 
 cdef inline Out put(Out out, const void *bytes, Py_ssize_t size) noexcept nogil:
-    memcpy(out, bytes, size)
+    if size:  # an empty column of a new lead is nowhere
+        memcpy(out, bytes, size)
     return out + size
 
 
