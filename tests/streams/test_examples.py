@@ -149,7 +149,7 @@ def test_a_contact_becomes_qualified() -> None:
 def test_an_alert_names_its_reasons() -> None:
     """The alert tells level, score and the three strongest reasons in words, strongest first."""
     story = [
-        at(Did(0, "page_view", "/pricing"), 0),
+        at(Did(0, "page_view", "/pricing", mail=True), 0),
         at(Did(0, "download", "guide"), 60),
         at(Did(0, "trial_start", "fleet"), 120),
     ]

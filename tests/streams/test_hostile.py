@@ -6,7 +6,8 @@ import pytest
 
 from schemas.codec import decode, encode
 from schemas.records import Engagement, Rejected, Tick
-from streams.lead_fold import MOST_BYTES, MOST_DEPTH, LeadFold
+from streams.conditions import MOST_DEPTH
+from streams.lead_fold import MOST_BYTES, LeadFold
 from streams.ledger import MAX_EVENTS
 from streams.state import Moved
 from streams.state import encode as encode_state
@@ -110,7 +111,7 @@ def test_an_unsubscribe_is_heard_in_a_flood() -> None:
 def test_a_lead_that_moved_has_its_events_forwarded_unchanged() -> None:
     """Under a forwarding address nothing is folded: the record goes to the new key, in that key's partition."""
     did, to = Did(MONDAY, "download", "guide"), key_of("u:ben")
-    fold = LeadFold(0, {key_of(did.lead): encode_state(Moved(to.decode()))}, Box(SHIPPED).rules, 1)
+    fold = LeadFold(0, {key_of(did.lead): encode_state(Moved(to.decode(), MONDAY, MONDAY))}, Box(SHIPPED).rules, 1)
     fold.apply([Record(1, MONDAY * 1000, key_of(did.lead), value_of(did))])
     sealed = fold.seal()
     assert sealed.changes == {}

@@ -6,7 +6,7 @@ from schemas.records import LeadAlert, LeadTransition
 from tests.oracle.naive import DAY_S
 from tests.streams.harness import MONDAY, Box, Did, Time, key_of, records
 
-HAND = Did(MONDAY, "demo_request")
+HAND = Did(MONDAY, "demo_request", mail=True)
 PAPER = Did(MONDAY, "download", "guide")
 
 
@@ -127,3 +127,14 @@ def test_twenty_thousand_events_fit_into_64_kib() -> None:
     assert len(box.changelog[key_of("u:ana")]) <= 64 * 1024
     assert sum(row.decayed_millipoints for row in box.explain(story[-1].at_s).rows) == box.score(story[-1].at_s)
     assert len(Box().feed(records(story[:10])).changelog[key_of("u:ana")]) <= 600
+
+
+def test_who_cannot_be_reached_is_not_hot() -> None:
+    """Ninety points without an address are nobody to call; the moment one is known, they are hot."""
+    seen = [Did(MONDAY, "demo_request", lead="a:x"), Did(MONDAY, "trial_start", "fleet", "a:x")]
+    box = Box().feed(records(seen))
+    assert heat(box) == []
+    assert box.score(MONDAY, "a:x") == 80_000
+    box.feed(records([Did(MONDAY + 1, "page_view", lead="a:x", mail=True)], 10))
+    assert heat(box) == [(10, "hot")]
+    assert len(box.said(LeadAlert)) == 1
