@@ -38,7 +38,8 @@ _WITHOUT_IDENTIFIERS = prefix(LOCK["Engagement"][0].id)
 _TICKS = frozenset(each for each, name in _NAMES.items() if name == "Tick")
 _MAIL = {each: version.record for each, version in BY_PREFIX.items() if version.id in MAIL_RANGE}
 _ID_END = PREFIX_SIZE + 8
-_LONG_BYTES = 10
+_LONG_BITS = 70
+"""Seven in each of ten bytes."""
 _NULL, _VALUE = 0, 1
 # Wire prefix, event id, a time of six bytes, and the length of the kind.
 _START = struct.Struct(f"{PREFIX_SIZE}s8s7B").unpack_from
@@ -206,16 +207,25 @@ def read_text(value: bytes, at: int) -> tuple[str, int]:
 
 def read_long(value: bytes, start: int) -> tuple[int, int]:
     """Read a zigzag varint of at most 64 bits; return it and the position behind it."""
-    raw = 0
-    for at, byte in enumerate(value[start : start + _LONG_BYTES]):
-        raw |= (byte & 127) << 7 * at
+    try:
+        byte = value[start]
         if byte < 128:
-            if raw >> 64:
-                raise Undecodable("malformed", f"varint of more than 64 bits at byte {start}")
-            return (raw >> 1) ^ -(raw & 1), start + at + 1
-    if len(value) < start + _LONG_BYTES:
-        raise truncated(value)
-    raise Undecodable("malformed", f"varint of more than {_LONG_BYTES} bytes at byte {start}")
+            return (byte >> 1) ^ -(byte & 1), start + 1
+        raw, bits, at = byte & 127, 7, start + 1
+        while True:
+            byte = value[at]
+            at += 1
+            raw |= (byte & 127) << bits
+            if byte < 128:
+                break
+            bits += 7
+            if bits == _LONG_BITS:
+                raise Undecodable("malformed", f"varint of more than {_LONG_BITS // 7} bytes at byte {start}")
+    except IndexError:
+        raise truncated(value) from None
+    if raw >> 64:
+        raise Undecodable("malformed", f"varint of more than 64 bits at byte {start}")
+    return (raw >> 1) ^ -(raw & 1), at
 
 
 def _not_a(wanted: str, value: bytes) -> Undecodable:
