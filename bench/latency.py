@@ -143,7 +143,7 @@ class _Measurement:
                 self._posted[user] = due
                 body = self._track(user, "Demo Requested", "contact-us")
             elif len(ripe) < 100:
-                ripe.append(f"buyer-{next(self._numbers)}")
+                ripe.append(f"buyer-{next(self._numbers)}@kestrel.example")  # who gets hot has to be reachable
                 body = self._track(ripe[-1], "Document Downloaded", "cold-chain-guide")
             else:
                 body = self._page(f"visitor-{self._dice.randrange(VISITORS)}")
