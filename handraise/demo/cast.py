@@ -39,9 +39,12 @@ BROWSERS = (
     f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 {_WEBKIT} Version/19.0 Safari/605.1.15",
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
 )
+TELEPHONE = (
+    f"Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 {_WEBKIT} Version/19.1 "
+    "Mobile/15E148 Safari/604.1"
+)
 CRAWLER = "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"
 SCANNER = f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 {_WEBKIT} HeadlessChrome/142.0.0.0 Safari/537.36"
-
 """What opens every link of a mail before the mail is delivered."""
 
 _GIVEN = (
@@ -66,6 +69,8 @@ class Person(NamedTuple):
     email: str | None
     anonymous_id: str
     user_agent: str
+    user_id: str | None = None
+    """What the site calls them once they have signed in."""
 
     @property
     def is_bot(self) -> bool:
@@ -96,7 +101,16 @@ PERSONAS = (
 )
 
 ELIF = Person("Elif Demir", "Kestrel Foods", "elif.demir@kestrel-foods.example", "hl-elif", BROWSERS[0])
+MARTA = Person("Marta Lind", "Northfjord Seafood", None, "hl-marta-phone", TELEPHONE)
+"""On her telephone; nobody knows yet that it is she."""
+MARTA_AT_WORK = MARTA._replace(anonymous_id="hl-marta-laptop", user_agent=BROWSERS[1])
+MARTA_ID, MARTA_EMAIL = "marta-lind", "marta.lind@northfjord-seafood.example"
 DUNMORE = Person("A mail scanner", "Dunmore Clinics", "office@dunmore-clinics.example", "hl-dunmore", SCANNER)
+
+
+def signed_in(device: Person) -> Person:
+    """Marta on one of her devices, as the site knows her from her sign-in on."""
+    return device._replace(user_id=MARTA_ID, email=MARTA_EMAIL)
 
 
 def make_up(draw: random.Random, number: int, seed: int) -> tuple[Person, Persona]:

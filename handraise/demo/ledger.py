@@ -5,19 +5,45 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from handraise.demo.cast import Person
 from handraise.demo.story import Act
 from handraise.subscriber import Seen
-from schemas.records import LeadAlert, LeadState, Quarantined, Rejected
+from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined, Rejected
 from streams.identity import event_id, lead_id, strongest
 
-TOPICS = ("lead.state", "lead.alerts", "engagement.quarantine", "engagement.rejected")
+TOPICS = ("lead.state", "lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected")
 _WINDOW_S = 10.0
 
 
+class Part(NamedTuple):
+    """A lead that has become a part of another one."""
+
+    owner: str
+    millipoints: int
+    """What it was worth then."""
+
+
+class Union(NamedTuple):
+    """Leads that are one: in milli-points what each was worth and what all are, events sent and events counted."""
+
+    parts: list[int]
+    together: int
+    sent: int
+    counted: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether each event counts once."""
+        return self.sent == self.counted
+
+
 class Ledger:
-    """Counts by lead, kept by the sender on one side and by a subscriber (read_committed) on the other."""
+    """Counts by lead, kept by the sender on one side and by a subscriber (read_committed) on the other.
+
+    What was sent under an id counts for the lead of which that has become a part, as the subscriber hears it.
+    """
 
     def __init__(self, source: str, id_key: bytes) -> None:
         self._source, self._key = source, id_key
@@ -30,6 +56,8 @@ class Ledger:
         self._started: Counter[str] = Counter()
         self._accepted: Counter[str] = Counter()
         self._scored: dict[str, int] = {}
+        self._worth: dict[str, int] = {}
+        self._parts: dict[str, Part] = {}
         self._known: set[str] = set()
         self._stored: set[str] = set()
         self._alert_ids: Counter[str] = Counter()
@@ -52,7 +80,8 @@ class Ledger:
             self._started[lead] += 1
             if live:
                 self._posted[event_id(self._source, act.message_id).hex()] = now
-                self._posted_nth[lead, self._started[lead]] = now
+                if act.person.user_id is None:  # a lead that takes in another one counts its events, too
+                    self._posted_nth[lead, self._started[lead]] = now
 
     def posted(self, acts: Sequence[Act]) -> None:
         """The gateway has acknowledged these."""
@@ -66,7 +95,11 @@ class Ledger:
                 self._accepted[self._lead(act)] += 1
 
     def _lead(self, act: Act) -> str:
-        who = strongest(None, act.person.email, act.person.anonymous_id)
+        return self.lead(act.person)
+
+    def lead(self, person: Person) -> str:
+        """The lead id under which the gateway writes what somebody does."""
+        who = strongest(person.user_id, person.email, person.anonymous_id)
         assert who is not None  # noqa: S101 - everybody in the cast has an anonymous id
         return lead_id(who.kind, who.value, self._key)
 
@@ -77,8 +110,13 @@ class Ledger:
         now, fresh = time.monotonic(), []
         for record in records:
             match record.value:
-                case LeadState(lead_id=lead, events=events):
+                case None if record.topic == "lead.state":
+                    self._scored.pop(record.raw.key.decode(), None)
+                case LeadTransition(aspect="identity", after="moved", other=str() as owner) as gone:
+                    self._parts[gone.lead_id] = Part(owner, gone.behaviour_millipoints)
+                case LeadState(lead_id=lead, events=events) as state:
                     self._scored[lead] = events
+                    self._worth[lead] = state.behaviour_millipoints
                     posted = self._posted_nth.pop((lead, events), None)
                     if posted is not None:
                         self.state_ms.append(1_000 * (now - posted))
@@ -127,7 +165,9 @@ class Ledger:
     @property
     def settled(self) -> bool:
         """Whether every acknowledged event has come out: it counts, or is in quarantine or among the dead letters."""
-        return self.acknowledged == self.scored + self.quarantined + self.rejected
+        if self.acknowledged != self.scored + self.quarantined + self.rejected:
+            return False
+        return not self.lost() and not self.doubled()  # else it is not yet known who has become a part of whom
 
     def snapshot(self) -> Counter[str]:
         """How many events of each lead were acknowledged so far."""
@@ -135,13 +175,34 @@ class Ledger:
 
     def lost(self, expected: Counter[str] | None = None) -> int:
         """Acknowledged events that no lead's count has, lead by lead."""
-        expected = self._accepted if expected is None else expected
+        expected = self._by_owner(self._accepted if expected is None else expected)
         return sum(max(0, count - self._scored.get(lead, 0)) for lead, count in expected.items())
 
     def doubled(self) -> int:
         """Events that count more often than they were sent, lead by lead, and alerts that came twice."""
-        events = sum(max(0, count - self._started[lead]) for lead, count in self._scored.items())
+        started = self._by_owner(self._started)
+        events = sum(max(0, count - started[lead]) for lead, count in self._scored.items())
         return events + sum(count - 1 for count in self._alert_ids.values())
+
+    def owner(self, lead: str) -> str:
+        """The lead of which it has become a part, or itself."""
+        while lead in self._parts:
+            lead = self._parts[lead].owner
+        return lead
+
+    def union(self, parts: Sequence[str]) -> Union | None:
+        """What has come of leads that are one by now; None as long as they are not."""
+        owner = self.owner(parts[0])
+        if not all(part in self._parts and self.owner(part) == owner for part in parts):
+            return None
+        sent, counted = self._by_owner(self._started)[owner], self._scored.get(owner, 0)
+        return Union([self._parts[part].millipoints for part in parts], self._worth.get(owner, 0), sent, counted)
+
+    def _by_owner(self, counts: Counter[str]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for lead, count in counts.items():
+            found[self.owner(lead)] += count
+        return found
 
     def kinds(self) -> dict[str, int]:
         """Alerts by kind."""

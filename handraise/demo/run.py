@@ -38,7 +38,7 @@ def run(settings: Settings, options: Options, report: Path | None) -> int:
         showing = Showing(options, ledger)
         asyncio.run(showing.play(settings, kafka, logs, tidy=started_here))
     if showing.own is not None:
-        found = summary.report(ledger, showing.kills, began)
+        found = summary.report(ledger, showing.kills, showing.marta, began)
         summary.show(showing.own, found, showing.names, ledger, started_here=started_here)
         if report is not None:
             asked = {"seed": options.seed, "visitors": options.visitors, "rate": options.rate}

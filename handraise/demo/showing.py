@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handraise import output
+from handraise import output, words
 from handraise.demo import stage
+from handraise.demo.cast import MARTA, MARTA_AT_WORK, signed_in
 from handraise.demo.keys import listening
-from handraise.demo.ledger import TOPICS, Ledger
+from handraise.demo.ledger import TOPICS, Ledger, Union
 from handraise.demo.processes import Child
 from handraise.demo.screen import Screen, View
 from handraise.demo.sender import THREADS, Sender
@@ -60,6 +61,9 @@ class Showing:
         self._failed: Failure | None = None
         self._on_the_way: set[asyncio.Task[None]] = set()
         self._recovering: asyncio.Task[None] | None = None
+        self._uniting: asyncio.Task[None] | None = None
+        self.marta: Union | None = None
+        """What came of Marta's devices, once she is one person."""
 
     async def play(self, settings: Settings, kafka: str, logs: Path, *, tidy: bool) -> None:
         """Set up, tell the story, take down.  Raises Failure."""
@@ -134,6 +138,19 @@ class Showing:
                 return
             await asyncio.shield(self._post(sender, lane[start : start + _BATCH], live=False))
 
+    async def _unite(self, screen: Screen) -> None:
+        """Tell when what Marta did on both of her devices has become one lead, with the numbers that show it."""
+        devices = [self._ledger.lead(device) for device in (MARTA, MARTA_AT_WORK)]
+        await _until(lambda: (union := self._ledger.union(devices)) is not None and union.exact)
+        self.marta = union = self._ledger.union(devices)
+        if union is None:
+            screen.tell("bad", f"{MARTA.name} has signed in on two devices, and they are two leads still")
+            return
+        parts, together = " + ".join(map(words.points, union.parts)), words.points(union.together)
+        lost, doubled = max(0, union.sent - union.counted), max(0, union.counted - union.sent)
+        one_lead = f"{MARTA.name} signs in on both: {parts} points are one lead of {together}"
+        screen.tell("good" if union.exact else "bad", f"{one_lead}; lost {lost}, doubled {doubled}")
+
     async def _live(self, sender: Sender, view: View, screen: Screen) -> None:
         steps, scenes, begun = self._story.live(), self._story.scenes(), time.monotonic()
         rate, length_s = self._options.rate, self._options.seconds
@@ -149,6 +166,8 @@ class Showing:
                 acts.append(self._story.act(_now_ms(), scene.person, scene.call))
                 if scene.words:
                     screen.tell("", scene.words)
+                if scene.person == signed_in(MARTA_AT_WORK) and self._uniting is None:
+                    self._uniting = self._beside(self._unite(screen))
             if acts:
                 self._post(sender, acts, live=True)
             while len(self._on_the_way) > _MOST_ON_THE_WAY:
@@ -171,7 +190,7 @@ class Showing:
         """Wait until what was sent has come out."""
         view.phase, view.clock = "the last events are being scored", ""
         view.progress, view.keys = None, ""
-        waiting = {*self._on_the_way, *([self._recovering] if self._recovering else [])}
+        waiting = {*self._on_the_way, *(task for task in (self._recovering, self._uniting) if task)}
         if waiting:
             await asyncio.wait(waiting, timeout=_PATIENCE_S)
         self.settled = await _until(lambda: self._ledger.settled or self._failed is not None) and self._failed is None

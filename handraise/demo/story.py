@@ -1,4 +1,4 @@
-"""What visitors do, from a seed: 21 days of history, then live visits, and two scenes that everybody sees."""
+"""What visitors do, from a seed: 21 days of history, then live visits, and three scenes that everybody sees."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from handraise.demo import cast
-from handraise.demo.cast import DUNMORE, ELIF, Person, Persona
+from handraise.demo.cast import DUNMORE, ELIF, MARTA, MARTA_AT_WORK, MARTA_EMAIL, MARTA_ID, Person, Persona, signed_in
 
 HISTORY_DAYS = 21
 DAY_MS = 86_400_000
@@ -49,6 +49,7 @@ class Act(NamedTuple):
             **self.call,
             "messageId": self.message_id,
             "anonymousId": person.anonymous_id,
+            "userId": person.user_id,
             "timestamp": moment,
             "context": {
                 "userAgent": person.user_agent,
@@ -81,6 +82,11 @@ def track(event: str, **properties: Any) -> dict[str, Any]:
 def paper(name: str) -> dict[str, Any]:
     """The download of a paper."""
     return track("Document Downloaded", document_id=name, title=cast.PAPERS[name])
+
+
+def sign_in() -> dict[str, Any]:
+    """What the site tells when Marta signs in."""
+    return {"type": "identify", "userId": MARTA_ID, "traits": {"email": MARTA_EMAIL, "name": MARTA.name}}
 
 
 def _paths(*beginnings: str) -> tuple[str, ...]:
@@ -152,12 +158,12 @@ class Story:
 
     def names(self) -> dict[str, str]:
         """Who stands behind each e-mail address."""
-        everybody = [person for person, _ in self._people] + [ELIF, DUNMORE]
+        everybody = [person for person, _ in self._people] + [ELIF, DUNMORE, signed_in(MARTA)]
         return {person.email: f"{person.name}, {person.company}" for person in everybody if person.email}
 
     @staticmethod
     def scenes() -> list[Scene]:
-        """Elif's visit, and the scanner's 14 clicks in 0.8 s."""
+        """Elif's visit, the scanner's 14 clicks in 0.8 s, and Marta on two devices, on which she signs in."""
         elif_is_back = f"{ELIF.name} of {ELIF.company} is back on the site"
         click = track("Email Link Clicked", email_id="monthly-letter", email_subject="The monthly letter")
         clicks = [Scene(14.0 + 0.8 * n / 14, DUNMORE, click) for n in range(13)]
@@ -169,6 +175,14 @@ class Story:
             Scene(10.5, ELIF, page("/pricing")),
             *clicks,
             Scene(14.8, DUNMORE, click, scanned),
+            Scene(29.0, MARTA, page("/")),
+            Scene(30.0, MARTA, page("/pricing"), "Somebody without a name looks at prices on a telephone"),
+            Scene(31.0, MARTA_AT_WORK, page("/case-studies/vaccines")),
+            Scene(32.0, MARTA_AT_WORK, page("/docs/installation")),
+            Scene(33.0, MARTA_AT_WORK, paper("cold-chain-audit"), "Somebody without a name takes a paper on a laptop"),
+            Scene(34.5, signed_in(MARTA), sign_in()),
+            Scene(35.0, signed_in(MARTA_AT_WORK), sign_in()),
+            Scene(37.5, signed_in(MARTA_AT_WORK), paper("roi-workbook")),
         ]
 
     def _elif_before(self, now_ms: int) -> list[Act]:

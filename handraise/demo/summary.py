@@ -10,8 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from handraise import output, words
-from handraise.demo.cast import ELIF
-from handraise.demo.ledger import Ledger, percentiles
+from handraise.demo.cast import ELIF, MARTA, MARTA_ID
+from handraise.demo.ledger import Ledger, Union, percentiles
 from handraise.settings import VARIABLES, Settings
 
 SNIPPET = """<script>
@@ -28,9 +28,15 @@ SNIPPET = """<script>
 """Calls made before the tracker is there wait in an array, as Segment's browser build expects it."""
 
 
-def report(ledger: Ledger, kills: int, began: float) -> dict[str, Any]:
+def report(ledger: Ledger, kills: int, marta: Union | None, began: float) -> dict[str, Any]:
     """The figures, for machines; times in milliseconds or seconds as their names say."""
     first = ledger.first_alert_at
+    one_person = marta and {
+        "parts": [part / 1_000 for part in marta.parts],
+        "together": marta.together / 1_000,
+        "sent": marta.sent,
+        "counted": marta.counted,
+    }
     return {
         "sent": ledger.sent,
         "accepted": ledger.accepted,
@@ -40,6 +46,7 @@ def report(ledger: Ledger, kills: int, began: float) -> dict[str, Any]:
         "alerts": ledger.kinds(),
         "lost": ledger.lost(),
         "doubled": ledger.doubled(),
+        "one_person": one_person,
         "worker_kills": kills,
         "first_alert_s": None if first is None else round(first - began, 1),
         "latency_ms": {
@@ -64,6 +71,11 @@ def show(own: Settings, found: dict[str, Any], names: dict[str, str], ledger: Le
         (Text("exactly once", "quiet"), Text.assemble(exact, f", lead by lead{kills}")),
         (Text("alerts", "quiet"), f"{kinds}{first}"),
     ]
+    if (marta := found["one_person"]) is not None:
+        points = " + ".join(f"{part:.1f}" for part in marta["parts"])
+        events = f"{marta['sent']} events sent, {marta['counted']} counted"
+        text = f"{MARTA.name}, telephone and laptop: {points} points are one lead of {marta['together']:.1f}; {events}"
+        rows.append((Text("one person", "quiet"), text))
     for name, title in (("event_to_state", "event → state"), ("event_to_alert", "event → alert")):
         took = found["latency_ms"][name]
         if took["count"]:
@@ -71,10 +83,10 @@ def show(own: Settings, found: dict[str, Any], names: dict[str, str], ledger: Le
             rows.append((Text(title, "quiet"), text))
     output.say()
     output.show(output.table([("", "left"), ("", "left")], rows))
-    _what_next(own, names, ledger, started_here)
+    _what_next(own, names, ledger, started_here, one_person=found["one_person"] is not None)
 
 
-def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_here: bool) -> None:
+def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_here: bool, *, one_person: bool) -> None:
     emails = [alert.email for _, alert, _ in reversed(ledger.alerts) if alert.email]
     email = ELIF.email if ELIF.email in emails else next(iter(emails), None)
     command = command_line()
@@ -84,6 +96,11 @@ def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_her
         if started_here:
             output.say("  make up    # the broker that this demo started has ended; its data is kept")
         output.copyable(f"  {environment(own)} {command} explain email:{email}")
+        if one_person:
+            output.say()
+            output.say(f"{MARTA.name}'s devices, and which point came from which:", "strong")
+            output.copyable(f"  {environment(own)} {command} lead user:{MARTA_ID}")
+            output.copyable(f"  {environment(own)} {command} explain user:{MARTA_ID}")
     output.say()
     output.say("Your own site: start these, and paste the snippet into its pages", "strong")
     output.copyable(f"  make up && {command} topics create")

@@ -4,17 +4,20 @@ import itertools
 from types import SimpleNamespace
 from typing import Any
 
-from handraise.demo.cast import DUNMORE, ELIF
-from handraise.demo.ledger import Ledger, percentiles
+import msgspec
+
+from handraise.demo.cast import DUNMORE, ELIF, MARTA, MARTA_AT_WORK, MARTA_ID, signed_in
+from handraise.demo.ledger import Ledger, Union, percentiles
 from handraise.demo.story import DAY_MS, HISTORY_DAYS, Act, Story, page
 from handraise.demo.summary import SNIPPET
 from handraise.subscriber import Seen
-from schemas.records import LeadAlert, LeadState, Quarantined, Record, Rejected
+from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined, Record, Rejected
 from streams.identity import lead_id
 
 NOW_MS = 1_795_000_000_000
 KEY = b"key"
 ELIF_ID = lead_id("e", str(ELIF.email), KEY)
+MARTAS = lead_id("u", MARTA_ID, KEY)
 
 
 def seen(*values: Record) -> list[Seen]:
@@ -70,14 +73,18 @@ def test_live_visits_never_end() -> None:
         assert len(list(itertools.islice(Story(1, visitors).live(), 2_000))) == 2_000
 
 
-def test_the_scenes_are_elif_and_the_scanner() -> None:
-    """Elif reads a paper and looks at prices; the scanner clicks 14 times in 0.8 s."""
+def test_the_scenes_are_elif_the_scanner_and_marta() -> None:
+    """Elif reads a paper and looks at prices; the scanner clicks 14 times in 0.8 s; Marta signs in on two devices."""
     scenes = Story.scenes()
     assert [scene.second for scene in scenes] == sorted(scene.second for scene in scenes)
     clicks = [scene for scene in scenes if scene.person is DUNMORE]
     assert len(clicks) == 14
     assert round(clicks[-1].second - clicks[0].second, 3) == 0.8
     assert scenes[3].person is ELIF and scenes[3].call["name"] == "Pricing"
+    signs_in = [scene.person.anonymous_id for scene in scenes if scene.call["type"] == "identify"]
+    assert signs_in == [MARTA.anonymous_id, MARTA_AT_WORK.anonymous_id]
+    before = [scene for scene in scenes if scene.person in (MARTA, MARTA_AT_WORK)]
+    assert len(before) == 5 and all(scene.person.email is None for scene in before)
 
 
 def test_a_true_account_shows_nothing_lost_or_doubled() -> None:
@@ -117,6 +124,37 @@ def test_bots_repeats_and_broken_events_count_for_no_lead() -> None:
     ledger.seen(seen(state(1), rejected, *quarantined))
     assert (ledger.lost(), ledger.doubled(), ledger.settled) == (0, 0, True)
     assert (ledger.sent, ledger.accepted, ledger.rejected, ledger.quarantined) == (4, 3, 1, 2)
+
+
+def moved(device: Any, millipoints: int) -> LeadTransition:
+    """A device of Marta's becomes a part of her lead."""
+    lead = told(0).lead(device)
+    return LeadTransition(lead, "identity", "lead", "moved", 0, "", None, millipoints, 0, 0, MARTAS)
+
+
+def gone(device: Any) -> Seen:
+    """The tombstone of its state."""
+    raw: Any = SimpleNamespace(key=told(0).lead(device).encode())
+    return Seen("lead.state", raw, None, "")
+
+
+def test_what_two_devices_did_counts_for_one_person() -> None:
+    """Events of two devices that sign in are expected of the one lead, with what each was worth and all are."""
+    devices = [MARTA, MARTA_AT_WORK]
+    ledger, leads = Ledger("demo", KEY), [told(0).lead(device) for device in devices]
+    for n, person in enumerate([*devices, *map(signed_in, devices)]):
+        sent = [Act(NOW_MS + n, person, f"m{n}", page("/"))]
+        ledger.posting(sent, live=True)
+        ledger.posted(sent)
+    ledger.seen(seen(*(msgspec.structs.replace(state(1), lead_id=lead) for lead in leads)))
+    assert (ledger.union(leads), ledger.lost()) == (None, 2)
+    ledger.seen([*seen(moved(MARTA, 3_000), moved(MARTA_AT_WORK, 4_000)), *map(gone, devices)])
+    assert (ledger.lost(), ledger.doubled(), ledger.settled) == (4, 0, False)
+    ledger.seen(seen(msgspec.structs.replace(state(4), lead_id=MARTAS, behaviour_millipoints=7_000)))
+    assert ledger.union(leads) == Union([3_000, 4_000], 7_000, 4, 4)
+    assert (ledger.lost(), ledger.doubled(), ledger.settled) == (0, 0, True)
+    ledger.seen(seen(msgspec.structs.replace(state(5), lead_id=MARTAS)))
+    assert (ledger.doubled(), ledger.settled) == (1, False)
 
 
 def test_percentiles_are_of_values_that_were_measured() -> None:

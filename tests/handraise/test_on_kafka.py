@@ -132,7 +132,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def demo(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """A demo of 40 visitors and 20 live seconds, as a user runs it."""
+    """A demo of 40 visitors and 39 live seconds, as a user runs it: until Marta has signed in on both devices."""
     folder = tmp_path_factory.mktemp("demo")
     (folder / "secrets.toml").write_text('id_key = "YW5vdGhlciBrZXkgZm9yIHRlc3Rz"\n')
     prefix = f"t{folder.stat().st_ino}."
@@ -142,7 +142,7 @@ def demo(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown
         "HANDRAISE_PREFIX": prefix,
         "HANDRAISE_SECRETS": str(folder / "secrets.toml"),
     }
-    words = ["demo", "--for", "20", "--visitors", "40", "--seed", "7", "--report", str(folder / "r.json")]
+    words = ["demo", "--for", "39", "--visitors", "40", "--seed", "7", "--report", str(folder / "r.json")]
     done = subprocess.run(
         [sys.executable, "-m", "handraise", *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180
     )
@@ -165,6 +165,21 @@ def test_the_demo_scores_all_it_sends(demo: Shown) -> None:
     assert re.search(r"hot  Elif Demir, Kestrel Foods .*last Pricing · downloaded Cold-chain audit", demo.out)
     assert "after the visit, not now" in demo.out
     assert "lost 0, doubled 0" in demo.out
+
+
+def test_the_demo_shows_one_person_on_two_devices(handraise: Command, demo: Shown) -> None:
+    """Marta's telephone and laptop become one lead of all points; together they make her hot, and both are listed."""
+    together = {"parts": [22.0, 27.0], "together": 49.0, "sent": 7, "counted": 7}
+    assert demo.report["one_person"] == together
+    assert "Marta Lind signs in on both: 22.0 + 27.0 points are one lead of 49.0; lost 0, doubled 0" in demo.out
+    assert re.search(r"hot  Marta Lind, Northfjord Seafood  64.0 .*downloaded documents twice.*Pricing", demo.out)
+    assert re.search(r"handraise( -m handraise)? lead user:marta-lind$", demo.out, re.MULTILINE)
+    told = json.loads(handraise("lead", "user:marta-lind", "--json", **demo.environ).out)
+    devices = [each["value"] for each in told["identifiers"] if each["kind"] == "anonymous"]
+    assert len(devices) == 2
+    rows = json.loads(handraise("explain", "user:marta-lind", "--json").out, parse_float=Decimal)["rows"]
+    points = {device: sum(row["limited"] for row in rows if row["device"] == device) for device in devices}
+    assert [points[device] for device in devices] == [22, 27 + 15]
 
 
 def test_the_demo_names_the_command_that_explains(handraise: Command, demo: Shown) -> None:
