@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.deployment import Child, Deployment
 from tests.e2e.reading import registry
 
 pytest.register_assert_rewrite("tests.e2e.books")
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 
 
 @dataclass
@@ -46,3 +51,12 @@ def deploy(kafka: str, prefix: str, tmp_path: Path) -> Iterator[Callable[..., De
     yield make
     for place in made:
         place.end()
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()

@@ -1,4 +1,4 @@
-"""Harbourlight's web site: a few pages, each loaded with Segment's classic snippet from the gateway."""
+"""Harbourlight's web site: pages, each loaded with Segment's classic snippet from the gateway; and its visitors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from tests.e2e.reading import serving
 
+# Headless Chromium names itself so in its user agent, and is judged a bot for it; visitors' browsers do not.
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 PAGES = Path(__file__).parent / "site"
 TITLES = {
     "index": "Harbourlight: the cold chain, seen",
@@ -53,3 +57,9 @@ def site(gateway: str) -> Iterator[str]:
 
     with serving(Handler) as url:
         yield url
+
+
+def go(page: Page, name: str) -> None:
+    """Follow a link of the site's navigation, and stay until the page's tracker is up."""
+    with page.expect_response("**/v1/p"):
+        page.click(f"nav >> text={name}")

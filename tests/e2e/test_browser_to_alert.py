@@ -1,39 +1,17 @@
 """@segment/analytics-next, unmodified, in Chromium: a visit to a web site becomes an alert that another team reads."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.e2e.books import audit
 from tests.e2e.conftest import Shop
 from tests.e2e.deployment import until
-from tests.e2e.harbourlight import site
+from tests.e2e.harbourlight import PERSON, go, site
 from tests.e2e.reading import subscribe
 
 DAY_S = 86_400
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-# Headless Chromium names itself so in its user agent, and is judged a bot for it; visitors' browsers do not.
-PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-
-
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
-
-
-def go(page: Page, name: str) -> None:
-    """Follow a link of the site's navigation, and stay until the page's tracker is up."""
-    with page.expect_response("**/v1/p"):
-        page.click(f"nav >> text={name}")
 
 
 def press(page: Page, button: str, path: str) -> None:
