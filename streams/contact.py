@@ -6,6 +6,8 @@ from schemas.fields import engagement_fields
 from streams.state import Known, Lead
 
 MOST_KNOWN = 8
+MOST_CHARACTERS = 500
+"""Of an identifier: what is longer is none that people write.  (The gateway takes no longer ones.)"""
 
 
 def first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[Known]:
@@ -14,13 +16,17 @@ def first_known(key: bytes, value: bytes, email: str | None, at: int) -> list[Kn
         return []
     kind = key[:1].decode()
     (user_id,) = engagement_fields(value, "user_id") if kind == "u" else (email,)
-    return [Known(kind, user_id, at)] if user_id else []
+    return [Known(kind, user_id, at)] if user_id and len(user_id) <= MOST_CHARACTERS else []
 
 
 def learn(lead: Lead, kind: str, value: str, at: int) -> None:
     """Take note of an identifier, while there is room."""
     known = lead.known
-    if len(known) < MOST_KNOWN and all((each.kind, each.value) != (kind, value) for each in known):
+    if (
+        len(known) < MOST_KNOWN
+        and len(value) <= MOST_CHARACTERS
+        and all((each.kind, each.value) != (kind, value) for each in known)
+    ):
         lead.keep(known=[*known, Known(kind, value, at)])
 
 

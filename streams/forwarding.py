@@ -8,10 +8,7 @@ chains stay short.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from schemas.codec import Undecodable
-from schemas.fields import engagement_fields
 from schemas.records import Absorb, DeviceLost, Link, Mail, Merge, NotTheSame, Release, Sighted, Unmerge
 from streams import links, state
 from streams.contact import learn
@@ -19,6 +16,7 @@ from streams.duplicates import Duplicates, Leads
 from streams.ledger import new_lead, rebuild
 from streams.lifecycle import STAGES
 from streams.links import ABSORBED, LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
+from streams.news import News
 from streams.publish import Publisher
 from streams.rules import DAY_S, Rules
 from streams.score import behaviour
@@ -34,17 +32,6 @@ _OWNER_MARK = 6
 _EVIDENCE = (b"m_", b"p_", b"n_")
 
 
-class News(NamedTuple):
-    """What an event tells of who it is about."""
-
-    identifiers: tuple[bytes, ...] = ()
-    """Ids, the strongest first."""
-    phone: str | None = None
-    """The telephone number, if the lead does not know it."""
-    aliases: tuple[str, ...] = ()
-    """Lead ids that an alias call says to be the same person."""
-
-
 class Forwarding:
     """Identifiers and mail of one partition's leads."""
 
@@ -53,21 +40,6 @@ class Forwarding:
         self.duplicates = Duplicates(leads, publisher)
 
     # -- events
-
-    def read(self, key: bytes, lead: Lead | None, identifiers: tuple[bytes, ...], kind: str, value: bytes) -> News:
-        """What an event tells of who it is about beside its head; raises Undecodable before anything is changed."""
-        phone: str | None = None
-        for id in identifiers:
-            if id != key and (lead is None or links.find(lead.links, id) < 0):
-                links.check(id.decode(), "ueampn")
-                if id.startswith(b"p_"):
-                    (phone,) = engagement_fields(value, "phone")
-        aliases: tuple[str, ...] = ()
-        if kind == "alias":
-            aliases = engagement_fields(value, "aliases")[0] or ()
-            for alias in aliases:
-                links.order(alias)
-        return News(identifiers, phone, aliases)
 
     def meet(self, key: bytes, lead: Lead, news: News, at: int) -> int:
         """Take note of an event's identifiers, and link those that the lead does not know.

@@ -18,12 +18,13 @@ from schemas.wire import PREFIX_SIZE
 from streams import state
 from streams.agenda import Agenda
 from streams.conditions import fitting
-from streams.contact import first_known, learn, reachable, verify
+from streams.contact import MOST_CHARACTERS, first_known, learn, reachable, verify
 from streams.fold import InboxRecord, Sealed
-from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding, News
+from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding
 from streams.ledger import add, holds, new_lead, rebuild
 from streams.lifecycle import INQUIRY, MQL, STAGES, VISITOR, next_stage
 from streams.links import ID
+from streams.news import News, read_news
 from streams.poison import NewerMail, PoisonGauge
 from streams.publish import INBOX, Publisher
 from streams.rules import DAY_S, Rule, Rules
@@ -137,8 +138,7 @@ class LeadFold:
                 f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
                 "  remedy: run the newer release here too; it goes on where this one stopped"
             )
-        name = record_name(value)
-        if name != "Tick":
+        if (name := record_name(value)) != "Tick":
             raise Undecodable(
                 "not_an_inbox_record" if name else "undecodable",
                 f"{INBOX} takes Engagement, Tick and mail; this is {name or 'none of the known records'}",
@@ -172,6 +172,8 @@ class LeadFold:
                 "from_the_future" if occurred_at > 0 else "before_1970",
                 f"occurred_at {occurred_at} does not lie between 1970 and 24 h after the record was appended",
             )
+        if email is not None and len(email) > MOST_CHARACTERS:
+            raise Undecodable("too_long", f"the e-mail has {len(email)} characters; {MOST_CHARACTERS} are taken")
         key = record.key or b""
         lead = found = self._open.get(key) or self.state(key)
         if not isinstance(lead, Lead):
@@ -195,7 +197,7 @@ class LeadFold:
                 break
         news = _NO_NEWS
         if (identifiers and identifiers != (key,)) or kind == "alias":
-            news = self._forwarding.read(key, lead, identifiers, kind, value)
+            news = read_news(key, lead, identifiers, kind, value)
         if lead is None:
             as_of = max(at, self._now)
             known = first_known(key, value, email, at)
@@ -308,8 +310,7 @@ class LeadFold:
 
     def _fire(self, offset: int) -> None:
         for _ in range(MOST_DUE):
-            key = self._agenda.pop(self._now)
-            if key is None:
+            if (key := self._agenda.pop(self._now)) is None:
                 return
             found = self.state(key)
             if isinstance(found, Lead):
@@ -343,7 +344,7 @@ class LeadFold:
     def _unused(self, key: bytes, found: Moved | Match) -> None:
         """Forget an address or a match that nothing has used for long; what somebody merged stays merged."""
         self._touched.setdefault(key, _SILENT)
-        if isinstance(found, Moved) and found.frozen and found.used + MOVED_IDLE_S <= self._now:
+        if isinstance(found, Moved) and found.merged and found.used + MOVED_IDLE_S <= self._now:
             found.frozen, found.wake = b"", 0
         elif (idle_at := found.used + MOVED_IDLE_S) > self._now:
             self._wake(key, found, idle_at)

@@ -1,0 +1,36 @@
+"""What an event tells of who it is about, read before anything is changed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.fields import engagement_fields
+from streams import links
+from streams.state import Lead
+
+
+class News(NamedTuple):
+    """What an event tells of who it is about."""
+
+    identifiers: tuple[bytes, ...] = ()
+    """Ids, the strongest first."""
+    phone: str | None = None
+    """The telephone number, if the lead does not know it."""
+    aliases: tuple[str, ...] = ()
+    """Lead ids that an alias call says to be the same person."""
+
+
+def read_news(key: bytes, lead: Lead | None, identifiers: tuple[bytes, ...], kind: str, value: bytes) -> News:
+    """What an event tells of who it is about beside its head; raises Undecodable before anything is changed."""
+    phone: str | None = None
+    for id in identifiers:
+        if id != key and (lead is None or links.find(lead.links, id) < 0):
+            links.check(id.decode(), "ueampn")
+            if id.startswith(b"p_"):
+                (phone,) = engagement_fields(value, "phone")
+    aliases: tuple[str, ...] = ()
+    if kind == "alias":
+        aliases = engagement_fields(value, "aliases")[0] or ()
+        for alias in aliases:
+            links.order(alias)
+    return News(identifiers, phone, aliases)
