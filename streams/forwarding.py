@@ -199,8 +199,9 @@ class Forwarding:
         self._publisher.mail(owner.encode(), absorb)
         self._publisher.identity(key, "lead", "moved", as_of, words, owner, score)
         frozen = state.encode(lead) if cause == "merge" else b""
-        moved = Moved(owner, at, as_of, frozen=frozen, merged=owner if frozen else "")
-        self._leads.keep(key, moved, as_of + MOVED_IDLE_S, published=True)
+        used = max(at, as_of)
+        moved = Moved(owner, at, used, frozen=frozen, merged=owner if frozen else "")
+        self._leads.keep(key, moved, used + MOVED_IDLE_S, published=True)
 
     def _relink(self, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
         id, former = key.decode(), moved.to
