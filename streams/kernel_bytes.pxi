@@ -150,13 +150,13 @@ cdef inline int64_t read_number(Cursor *c) noexcept nogil:
     return number
 
 
-cdef inline uint64_t read_size(Cursor *c, uint64_t short_code, uint64_t shorts, uint64_t code, int bytes) noexcept nogil:
+cdef inline uint64_t read_size(Cursor *c, uint64_t short_code, uint64_t shorts, uint64_t code, int size) noexcept nogil:
     """The size of an array, a map, a text or a blob, whose codes and first width are given."""
     cdef uint64_t head = big_endian(c, 1)
     if short_code <= head < short_code + shorts:
         return head - short_code
-    if code <= head and bytes << (head - code) <= 4:
-        return big_endian(c, bytes << (head - code))
+    if code <= head <= code + (2 if size == 1 else 1):
+        return big_endian(c, size << (head - code))
     c.bad = True
     return 0
 

@@ -95,7 +95,8 @@ cdef inline Py_ssize_t size_of(const Lead *lead) noexcept nogil:
     """No fewer bytes than writing it takes."""
     return (
         lead.times.old.size + lead.ids.old.size + lead.marks.old.size + lead.onces.old.size + lead.origins.old.size
-        + 5 * MOST_ADDED + lead.links_size + lead.cleared.size + lead.email.size + lead.rest.size + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
+        + 5 * MOST_ADDED + lead.links_size + lead.cleared.size + lead.email.size + lead.rest.size
+        + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
     )
 
 

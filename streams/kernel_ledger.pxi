@@ -1,137 +1,6 @@
-# What an event adds to a lead: streams/rules.py, ledger.py, decay.py and links.py in C, as far as they are common.
+# What an event adds to a lead, and what it is worth: streams/ledger.py, links.py, decay.py and score.py.
 
-# -- an event
-
-cdef struct Event:
-    const uint8_t *id
-    int64_t ms
-    Slice subject  # kind and asset as they stand in the record, lengths included
-    Slice kind, asset, title, verdict, email
-    const uint8_t *identifiers
-    int identifier_count
-    const uint8_t *behind  # the hot fields
-
-
-cdef bint read_event(Slice value, bint has_identifiers, Event *event) noexcept nogil:
-    """The hot fields of an engagement; False where they are not as the gateway writes them."""
-    cdef Cursor c = cursor(value.at, value.size)
-    cdef int64_t branch
-    cdef const uint8_t *one
-    cdef int place
-    take(&c, PREFIX_SIZE)
-    event.id = take(&c, 8)
-    event.ms = read_avro_long(&c)
-    event.subject.at = c.at
-    event.kind = read_avro_text(&c)
-    event.asset = read_avro_text(&c)
-    event.subject.size = c.at - event.subject.at
-    event.title = read_avro_text(&c)
-    event.verdict = read_avro_text(&c)
-    branch = read_avro_long(&c)
-    event.email.at, event.email.size = NULL, 0
-    if branch == 1:
-        event.email = read_avro_text(&c)
-    elif branch != 0:
-        return False
-    event.identifier_count = 0
-    event.identifiers = c.at
-    if has_identifiers:
-        # One block of ids, each behind its length, and a zero.
-        branch = read_avro_long(&c)
-        if not 0 <= branch <= MOST_IDENTIFIERS:
-            return False
-        event.identifiers = c.at
-        event.identifier_count = branch
-        for place in range(event.identifier_count):
-            one = take(&c, 1 + IDENTIFIER_SIZE)
-            if one == NULL or one[0] != 2 * IDENTIFIER_SIZE or not is_ascii(one, 1 + IDENTIFIER_SIZE):
-                return False
-        if branch and big_endian(&c, 1) != 0:
-            return False
-    event.behind = c.at
-    return not c.bad
-
-
-cdef bint is_utf8(Slice text):
-    if is_ascii(text.at, text.size):
-        return True
-    try:
-        text_of(text)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-cdef str text_of(Slice text):
-    return PyUnicode_DecodeUTF8(<const char *> text.at, text.size, NULL)
-
-
-cdef Slice shortened(Slice text, int most) noexcept nogil:
-    """At most so many characters of a text that is UTF-8."""
-    cdef Py_ssize_t place
-    for place in range(text.size):
-        if text.at[place] & 0xC0 != 0x80:  # a character begins
-            if most == 0:
-                text.size = place
-                break
-            most -= 1
-    return text
-
-
-# -- rules
-
-cdef struct CompiledRule:
-    uint8_t[4] counted  # marks as UTF-8
-    uint8_t[4] cut
-    int mark_size
-    int64_t millipoints
-    int64_t half_life_s
-    int64_t group
-    int64_t channel
-    int64_t code
-    bint once
-    bint keeps_title
-    bint is_common
-    int limits
-    int64_t[MOST_LIMITS] limit_counts
-    int64_t[MOST_LIMITS] limit_days
-    int64_t page  # the page view of a visit that it matches; 0 for none
-    int64_t within_s  # it matches a visit so long after the one before; 0 for none
-
-ctypedef const CompiledRule *Compiled
-
-
-cdef class Matched:
-    """What is known of all events of one kind about one asset."""
-    cdef tuple rules
-    cdef int count
-    cdef Compiled[MOST_MATCHED] compiled
-    cdef uint8_t[MOST_MATCHED][8] onces
-    cdef bint is_common, is_page, is_email_click, asks, conditional, keeps_title
-
-
-cdef CompiledRule compiled(rule, rules):
-    """A rule as the kernel reads it."""
-    cdef CompiledRule made
-    cdef bytes counted = rule.counted.encode(), cut = rule.cut.encode()
-    memcpy(made.counted, PyBytes_AS_STRING(counted), len(counted))
-    memcpy(made.cut, PyBytes_AS_STRING(cut), len(cut))
-    made.mark_size = len(counted)
-    made.millipoints, made.half_life_s = rule.millipoints, rule.half_life_s
-    made.group, made.channel, made.code = rule.group, rule.channel, rule.code
-    made.once, made.keeps_title = bool(rule.once), rule.keeps_title
-    # A clearing changes what is recorded, and a once-only rule on visits has no key before the visit is known.
-    made.is_common = not rule.clears and len(rule.period_limits) <= MOST_LIMITS and not (rule.once and rule.on_visits)
-    made.limits = 0
-    for count, days in rule.period_limits[:MOST_LIMITS]:
-        made.limit_counts[made.limits], made.limit_days[made.limits] = count, days
-        made.limits += 1
-    made.page = next((page for page, found in rules.page_rules.items() if rule in found), 0)
-    made.within_s = next((within_s for within_s, found in rules.return_rules if found is rule), 0)
-    return made
-
-
-# -- points, as in `streams.decay` and `streams.score`
+# -- points
 
 cdef bint forward(Compiled rule, int64_t at, int64_t line, int64_t *weight) noexcept nogil:
     """A contribution in forward form; False if it takes more than 64 bits."""
@@ -160,6 +29,60 @@ cdef bint rebase(Sums *sums, int64_t line, int64_t new_line) noexcept nogil:
         sums.totals[place] >>= shift
     return True
 
+
+cdef class Scorer:
+    """The score under one set of rules."""
+    cdef int64_t _cap
+    cdef int64_t[MOST_GROUP + 1] _caps
+
+    def __init__(self, rules):
+        self._cap = rules.cap
+        memset(self._caps, 0, sizeof(self._caps))
+        for group, cap in rules.caps.items():
+            self._caps[group] = cap
+
+    cdef bint score(self, const Lead *lead, int64_t at, int64_t *found, int64_t *ceiling) noexcept nogil:
+        """The score at a time, and what it will not exceed; False where that is beyond the numbers planned here."""
+        cdef int64_t[MOST_CHANNELS] groups
+        cdef wide[MOST_CHANNELS] points_of
+        cdef int count = 0, place, group_place
+        cdef int64_t days = 0, half_life_s, elapsed, knot, factor = 0, shift = 0, group, cap
+        cdef wide points, negative = 0, total = 0
+        if at < lead.line:
+            return False
+        for place in range(lead.sums.count):
+            if lead.sums.channels[place] & 511 != days:  # most channels of a lead share one half-life
+                days = lead.sums.channels[place] & 511
+                half_life_s = days * DAY_S
+                elapsed = (half_life_s - at % half_life_s) << KNOT_BITS
+                knot = elapsed // half_life_s
+                factor = KNOTS[knot] + (KNOTS[knot + 1] - KNOTS[knot]) * (elapsed % half_life_s) // half_life_s
+                shift = min(MOST_SHIFT, VALUE_SHIFT + at // half_life_s - lead.line // half_life_s)
+            points = lead.sums.totals[place]
+            points = points * factor
+            points = points >> shift
+            if points < 0:
+                negative -= points
+            group = lead.sums.channels[place] >> 9
+            group_place = 0
+            while group_place < count and groups[group_place] != group:
+                group_place += 1
+            if group_place == count:
+                groups[count], points_of[count] = group, 0
+                count += 1
+            points_of[group_place] += points
+        for place in range(count):
+            cap = self._caps[groups[place]] if groups[place] <= MOST_GROUP else 0
+            cap <<= FRACTION_BITS
+            total += points_of[place] if points_of[place] < cap else cap
+        total = (total + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS
+        found[0] = 0 if total < 0 else self._cap if total > self._cap else <int64_t> total
+        negative = (negative + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS
+        ceiling[0] = found[0] + <int64_t> negative + 2  # two roundings
+        return True
+
+
+# -- the ledger
 
 cdef inline int64_t period(int64_t at, int64_t days) noexcept nogil:
     return at // DAY_S if days == 1 else (at // DAY_S + 3) // 7
@@ -247,28 +170,7 @@ cdef bint count_match(
     return sums.totals[place] == total
 
 
-cdef bint is_id(const uint8_t *id) noexcept nogil:
-    """Whether 18 bytes are an id: see `streams.links.ID`."""
-    cdef int place
-    if id[1] != 95:  # _
-        return False
-    for place in range(2, IDENTIFIER_SIZE):
-        if not (97 <= id[place] <= 122 or 50 <= id[place] <= 55):  # a-z, 2-7
-            return False
-    return id[0] in (97, 101, 109, 110, 112, 117)  # a, e, m, n, p, u
-
-
-cdef uint32_t partition_hash(const uint8_t *id) noexcept nogil:
-    """What `schemas.keys.partition_of` makes of an id of 18 bytes, before it is divided by the number of partitions."""
-    cdef uint32_t mixed = MURMUR_SEED ^ IDENTIFIER_SIZE, word
-    cdef int place
-    for place in range(0, 16, 4):
-        word = <uint32_t> little_endian(id + place) * MURMUR
-        mixed = (mixed * MURMUR) ^ ((word ^ word >> 24) * MURMUR)
-    mixed = (mixed ^ (id[16] | id[17] << 8)) * MURMUR
-    mixed = (mixed ^ mixed >> 13) * MURMUR
-    return (mixed ^ mixed >> 15) & 0x7FFFFFFF
-
+# -- identifiers
 
 cdef struct Claims:
     int count
@@ -276,7 +178,7 @@ cdef struct Claims:
 
 
 cdef bint see(Lead *lead, const Event *event, const uint8_t *key, int64_t at, Claims *claims) noexcept nogil:
-    """Note which identifiers the event came with, and which of them are to be told; False where one is out of the ordinary."""
+    """Note which identifiers the event came with, and which of them are to be told; False where one is odd."""
     cdef const uint8_t *id
     cdef uint8_t *entry
     cdef Py_ssize_t place

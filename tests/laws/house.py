@@ -209,8 +209,9 @@ def _is_program(tree: ast.Module) -> bool:
 
 
 def long_files(root: Path) -> list[str]:
-    """No Python file is longer than a person reads in one go."""
-    lengths = {path: len(path.read_text().splitlines()) for path in files(root) if path.suffix == ".py"}
+    """No Python or Cython file is longer than a person reads in one go."""
+    sources = (path for path in files(root) if path.suffix in {".py", ".pyx", ".pxi"})
+    lengths = {path: len(path.read_text().splitlines()) for path in sources}
     return [f"{path.relative_to(root)} has {n} lines" for path, n in lengths.items() if n > LONGEST_FILE_LINES]
 
 

@@ -1,0 +1,140 @@
+# The rules as the kernel reads them, and which of them an event matches (streams/rules.py).
+
+cdef struct CompiledRule:
+    uint8_t[4] counted  # marks as UTF-8
+    uint8_t[4] cut
+    int mark_size
+    int64_t millipoints
+    int64_t half_life_s
+    int64_t group
+    int64_t channel
+    int64_t code
+    bint once
+    bint keeps_title
+    bint is_common
+    int limits
+    int64_t[MOST_LIMITS] limit_counts
+    int64_t[MOST_LIMITS] limit_days
+    int64_t page  # the page view of a visit that it matches; 0 for none
+    int64_t within_s  # it matches a visit so long after the one before; 0 for none
+
+ctypedef const CompiledRule *Compiled
+
+
+cdef class Matched:
+    """What is known of all events of one kind about one asset."""
+    cdef tuple rules
+    cdef int count
+    cdef Compiled[MOST_MATCHED] compiled
+    cdef uint8_t[MOST_MATCHED][8] onces
+    cdef bint is_common, is_page, is_email_click, asks, conditional, keeps_title
+
+
+cdef CompiledRule compiled(rule, rules):
+    """A rule as the kernel reads it."""
+    cdef CompiledRule made
+    cdef bytes counted = rule.counted.encode(), cut = rule.cut.encode()
+    memcpy(made.counted, PyBytes_AS_STRING(counted), len(counted))
+    memcpy(made.cut, PyBytes_AS_STRING(cut), len(cut))
+    made.mark_size = len(counted)
+    made.millipoints, made.half_life_s = rule.millipoints, rule.half_life_s
+    made.group, made.channel, made.code = rule.group, rule.channel, rule.code
+    made.once, made.keeps_title = bool(rule.once), rule.keeps_title
+    # A clearing changes what is recorded, and a once-only rule on visits has no key before the visit is known.
+    made.is_common = not rule.clears and len(rule.period_limits) <= MOST_LIMITS and not (rule.once and rule.on_visits)
+    made.limits = 0
+    for count, days in rule.period_limits[:MOST_LIMITS]:
+        made.limit_counts[made.limits], made.limit_days[made.limits] = count, days
+        made.limits += 1
+    made.page = next((page for page, found in rules.page_rules.items() if rule in found), 0)
+    made.within_s = next((within_s for within_s, found in rules.return_rules if found is rule), 0)
+    return made
+
+
+cdef class Matcher:
+    """Which rules an event matches."""
+    cdef object _rules
+    cdef dict _memo, _places
+    cdef CompiledRule *_compiled
+    cdef int _count
+    cdef int64_t _session_gap_s
+
+    def __cinit__(self, rules):
+        self._count = len(rules.rules)
+        self._compiled = <CompiledRule *> PyMem_Malloc(max(1, self._count) * sizeof(CompiledRule))
+        if self._compiled == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self._compiled)
+
+    def __init__(self, rules):
+        self._rules, self._memo, self._places, self._session_gap_s = rules, {}, {}, rules.session_gap_s
+        for place, rule in enumerate(rules.rules):
+            self._compiled[place] = compiled(rule, rules)
+            self._places[rule.code] = place
+
+    cdef Matched of(self, Version version, const Event *event):
+        """What is known of events of this kind about this asset; None if that is out of the ordinary."""
+        cdef bytes subject = event.subject.at[: event.subject.size]
+        cdef Matched matched = self._memo.get(subject)
+        cdef Cursor c
+        try:
+            if matched is None:
+                kind, asset = text_of(event.kind), text_of(event.asset)
+                matched = self._match(kind, asset, self._rules.matching(kind, asset))
+                if len(self._memo) >= MOST_MEMO:
+                    self._memo.clear()
+                self._memo[subject] = matched
+            if matched.conditional:
+                c = event.behind
+                pass_over(&c, version.before_properties)
+                properties = text_of(read_avro_text(&c))
+                if c.bad:
+                    return None
+                rules = holding(matched.rules, properties)
+                matched = self._match(text_of(event.kind), text_of(event.asset), rules)
+        except UnicodeDecodeError:
+            return None
+        return matched if matched.is_common else None
+
+    cdef Matched _match(self, str kind, str asset, tuple rules):
+        cdef Matched matched = Matched()
+        cdef CompiledRule *rule
+        cdef bytes once
+        matched.rules, matched.count = rules, 0
+        matched.is_page, matched.asks = kind == "page_view", kind in self._rules.inquiry_kinds
+        matched.conditional = any(each.conditions for each in rules)
+        matched.keeps_title = any(each.keeps_title for each in rules)
+        matched.is_email_click = kind == "email_click"
+        matched.is_common = kind != "alias" and len(rules) <= MOST_MATCHED // 2
+        for each in rules[:MOST_MATCHED]:
+            rule = &self._compiled[<int> self._places[each.code]]
+            matched.is_common &= rule.is_common
+            matched.compiled[matched.count] = rule
+            if rule.once:
+                once = ledger.once_key(each, asset)
+                memcpy(matched.onces[matched.count], PyBytes_AS_STRING(once), 8)
+            matched.count += 1
+        return matched
+
+    cdef int next_page(self, Lead *lead, int64_t at, Compiled *matched) noexcept:
+        """Count a page view; how many rules on visits it matches, and which."""
+        cdef int64_t gap = at - lead.last_page
+        cdef bint returns = lead.visits > 0 and gap >= self._session_gap_s
+        cdef int place, count = 0
+        if lead.visits > 0 and not returns:
+            lead.pages += 1
+        else:
+            lead.visits += 1
+            lead.pages = 1
+        lead.last_page = at
+        for place in range(self._count):
+            if self._compiled[place].page == lead.pages and count < MOST_MATCHED // 2:
+                matched[count] = &self._compiled[place]
+                count += 1
+        for place in range(self._count):
+            if returns and 0 < self._compiled[place].within_s >= gap and count < MOST_MATCHED // 2:
+                matched[count] = &self._compiled[place]
+                count += 1
+        return count
