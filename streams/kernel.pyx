@@ -27,70 +27,7 @@ from streams.conditions import holding
 from streams.fold import Output
 from streams.publish import SOURCE, SPECVERSION, STATE
 
-cdef extern from *:
-    # Products of a sum in forward form and a factor of decay take up to 86 bits.
-    ctypedef long long wide "__int128"
-
-cdef enum:
-    DAY_S = 86_400
-    WEEK_S = 7 * DAY_S
-    # What there is room for here; more is not common.
-    MOST_CHANNELS = 32
-    MOST_GROUP = 500
-    MOST_MATCHED = 24
-    MOST_LIMITS = 4
-    MOST_ADDED = 8 * MOST_MATCHED
-    MOST_MEMO = 8_192
-    MOST_IDENTIFIERS = 16
-    MOST_SHIFT = 100
-    # What is laid out elsewhere, and compared below.
-    FIELDS = 24  # of a lead's state, its tag included
-    KNOTS_SIZE = 1_026
-    KNOT_BITS = 10
-    FRACTION_BITS = 16
-    VALUE_SHIFT = 25
-    PREFIX_SIZE = 5
-    IDENTIFIER_SIZE = 18
-    LINK_SIZE = 27
-    LINK_SINCE = 18
-    LINK_SEEN = 22
-    LINK_STATUS = 26
-    MOST_LINKS_SIZE = 128 * LINK_SIZE
-    MAX_EVENTS = 1_024
-    VISITOR = 0
-    INQUIRY = 1
-    # Letters.
-    DEVICE = 97  # a
-    EMAIL = 101  # e
-    PHONE = 112  # p
-    USER = 117  # u
-    # murmur2, see `schemas.keys`.
-    MURMUR_SEED = 0x9747B28C
-    MURMUR = 0x5BD1E995
-    # Shapes of a record's fields.
-    TEXT = 1
-    LONG = 2
-    ID_OF_EVENT = 3
-    TEXTS = 4
-    OPTIONAL = 128
-
-if (
-    (FIELDS, ("wake", "origins", "links")) != (len(state.Lead.__struct_fields__) + 1, state.Lead.__struct_fields__[-3:])
-    or (KNOTS_SIZE, FRACTION_BITS, VALUE_SHIFT) != (len(decay.TABLE), decay.FRACTION_BITS, decay.VALUE_SHIFT)
-    or (LINK_SIZE, MOST_LINKS_SIZE, MAX_EVENTS) != (links.SIZE, links.MOST_LINKS * links.SIZE, ledger.MAX_EVENTS)
-    or (VISITOR, INQUIRY) != (lifecycle.VISITOR, lifecycle.INQUIRY)
-):
-    raise ImportError("the kernel was compiled for leads that are laid out otherwise")
-
-cdef int64_t HORIZON_S = ledger.HORIZON_S, RELINK_S = links.RELINK_S, LAST_MS = lead_fold.LAST_MS
-cdef int64_t MOST_BYTES = lead_fold.MOST_BYTES, MOST_TITLE = lead_fold.MOST_TITLE, MOST_KNOWN = contact.MOST_KNOWN
-cdef int64_t MOST_NUMBER = 1 << 50  # for what is counted, and times: then sums of a few do not overflow
-cdef uint8_t OURS = links.OURS, LOST = links.LOST
-cdef int64_t[KNOTS_SIZE] KNOTS
-for _place, _knot in enumerate(decay.TABLE):
-    KNOTS[_place] = _knot
-cdef uint8_t[MAX_EVENTS] UNIFORM  # a column of origins that are all the same, written out
-
+include "kernel_layout.pxi"
 include "kernel_bytes.pxi"
 include "kernel_lead.pxi"
 include "kernel_event.pxi"
@@ -161,7 +98,9 @@ cdef class Kernel:
             return False
         if not 0 <= event.ms <= LAST_MS or event.ms > <int64_t> record.timestamp + DAY_S * 1_000:
             return False
-        if not is_utf8(event.title) or event.email.at != NULL and not is_utf8(event.email):
+        if not is_utf8(event.title) or event.email.size > MOST_CHARACTERS:
+            return False
+        if event.email.at != NULL and not is_utf8(event.email):
             return False
         at = event.ms // 1_000
         found = PyDict_GetItemWithError(self._states, key)
@@ -233,7 +172,7 @@ cdef class Kernel:
             pass_over(&c, version.before_user_id)
             if read_branch(&c):
                 made_of = read_avro_text(&c)
-            if c.bad or made_of.at != NULL and not is_utf8(made_of):
+            if c.bad or made_of.size > MOST_CHARACTERS or made_of.at != NULL and not is_utf8(made_of):
                 return None
         elif made_of.size:
             lead.email = made_of
