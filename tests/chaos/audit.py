@@ -1,4 +1,8 @@
-"""The audit: what subscribers read, against what the oracle tells of the recorded inbox."""
+"""The audit: what subscribers read, against what the oracle tells of the recorded inboxes, and against the truth.
+
+Each partition's outputs must follow from its inbox; what a partition has to write into the others' inboxes must stand
+there, once; and in the end each event that somebody sent must be in one lead, one for each person.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import gc
 import itertools
 import multiprocessing
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,11 +19,13 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.codec import decode
-from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined
+from schemas.head import record_name
+from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined
 from schemas.topics import physical
 from tests.oracle.compare import compare_alert, compare_state
-from tests.oracle.naive import Model
-from tests.oracle.replay import Partition, Record, Told
+from tests.oracle.linked import Letter, Linked
+from tests.oracle.naive import Event, Model
+from tests.oracle.replay import Record, Told, event_of
 
 OUTPUTS = ("lead.transitions", "lead.alerts", "engagement.quarantine", "lead.state")
 
@@ -37,6 +43,14 @@ class Verdict:
     """Final states that differ."""
     counts: Counter[str] = field(default_factory=Counter)
     longest_pause_s: float = 0.0
+    sent: Counter[Letter] = field(default_factory=Counter)
+    """What leads had to write to each other."""
+    received: Counter[Letter] = field(default_factory=Counter)
+    """What they have written."""
+    held: dict[str, list[bytes]] = field(default_factory=dict)
+    """The ids of the events of each lead that is left."""
+    forgotten: set[bytes] = field(default_factory=set)
+    """Those of leads that expired."""
 
     def add(self, other: Verdict) -> None:
         """Take another partition's findings in."""
@@ -44,6 +58,33 @@ class Verdict:
             getattr(self, name).extend(getattr(other, name))
         self.counts += other.counts
         self.longest_pause_s = max(self.longest_pause_s, other.longest_pause_s)
+        self.sent += other.sent
+        self.received += other.received
+        self.held |= other.held
+        self.forgotten |= other.forgotten
+
+    def judge_mail(self) -> None:
+        """Compare what leads had to write to each other with what they wrote."""
+        self.counts["letters"] += self.received.total()
+        self.missing += [f"letter missing: {it}" for it in self.sent - self.received]
+        for it in self.received - self.sent:
+            (self.doubled if it in self.sent else self.without_cause).append(f"letter: {it}")
+
+    def judge_people(self, people: Mapping[bytes, str]) -> None:
+        """Compare who has which event with who did what: each event once, and one lead for each person."""
+        holders: dict[bytes, list[str]] = defaultdict(list)
+        for lead, ids in self.held.items():
+            for id in ids:
+                holders[id].append(lead)
+        leads: dict[str, set[str]] = defaultdict(set)
+        for id, person in people.items():
+            leads[person].update(holders[id])
+            if not holders[id] and id not in self.forgotten:
+                self.missing.append(f"event {id.hex()} of {person} is in no lead")
+            if len(holders[id]) > 1:
+                self.doubled.append(f"event {id.hex()} of {person} is in {holders[id]}")
+        self.states += [f"{person} is several leads: {found}" for person, found in leads.items() if len(found) > 1]
+        self.counts["people"] += len(leads)
 
     def faults(self) -> list[str]:
         """All that is wrong."""
@@ -87,35 +128,63 @@ async def until_key(bootstrap: str, topic: str, partition: int, key: bytes) -> N
             pass
 
 
-def audit(bootstrap: str, prefix: str, partitions: int, files: dict[str, str]) -> Verdict:
-    """Read everything and compare, two partitions at a time, each in a process of its own."""
+def audit(bootstrap: str, prefix: str, partitions: int, files: dict[str, str], people: Mapping[bytes, str]) -> Verdict:
+    """Read everything and compare, in two processes, each with half of the partitions."""
     total = Verdict()
+    shares = [range(partitions)[n::2] for n in range(2)]
     # Without the collector: millions of objects that live to the end cost it a quarter of the time.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=gc.disable) as pool:
-        for verdict in pool.map(_audit, *zip(*((bootstrap, prefix, n, files) for n in range(partitions)), strict=True)):
-            total.add(verdict)
+        audits = [pool.submit(_audit, bootstrap, prefix, partitions, share, files) for share in shares]
+        for each in audits:
+            total.add(each.result())
+    total.judge_mail()
+    total.judge_people(people)
     return total
 
 
-def _audit(bootstrap: str, prefix: str, partition: int, files: dict[str, str]) -> Verdict:
-    return asyncio.run(_audit_partition(bootstrap, prefix, partition, files))
+def _audit(bootstrap: str, prefix: str, partitions: int, share: Sequence[int], files: dict[str, str]) -> Verdict:
+    return asyncio.run(_audit_partitions(bootstrap, prefix, partitions, share, files))
 
 
-async def _audit_partition(bootstrap: str, prefix: str, partition: int, files: dict[str, str]) -> Verdict:
-    inbox = await read(bootstrap, physical("lead.events", prefix), partition)
-    said = {name: await read(bootstrap, physical(name, prefix), partition) for name in OUTPUTS}
-    rejected = await read(bootstrap, physical("engagement.rejected", prefix), partition)
-    verdict = judge(files, inbox, said)
-    verdict.without_cause += [f"rejected: {decode(record.value or b'')}" for record in rejected]
-    return verdict
+async def _audit_partitions(
+    bootstrap: str, prefix: str, partitions: int, share: Sequence[int], files: dict[str, str]
+) -> Verdict:
+    inboxes = [await read(bootstrap, physical("lead.events", prefix), number) for number in range(partitions)]
+    total, events = Verdict(), Events(inboxes)
+    for partition in share:
+        said = {name: await read(bootstrap, physical(name, prefix), partition) for name in OUTPUTS}
+        verdict = judge(files, inboxes[partition], said, events)
+        for name in ("engagement.rejected", "lead.duplicates"):
+            unwanted = await read(bootstrap, physical(name, prefix), partition)
+            verdict.without_cause += [f"{name}: {decode(record.value or b'')}" for record in unwanted]
+        total.add(verdict)
+    return total
 
 
-def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]]) -> Verdict:
+class Events:
+    """All events, by their ids: what a lead takes in was said elsewhere."""
+
+    def __init__(self, inboxes: Sequence[Sequence[Record]]) -> None:
+        values = (record.value for inbox in inboxes for record in inbox if record.value)
+        self._values = {value[5:13]: value for value in values if record_name(value) == "Engagement"}
+
+    def find(self, event_id: bytes) -> Event:
+        """The event of that id."""
+        body = decode(self._values[event_id])
+        assert isinstance(body, Engagement)
+        return event_of(body)
+
+
+def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]], events: Events) -> Verdict:
     """Compare one partition's outputs with the oracle."""
     model = Model(files["model.toml"], files["alerts.toml"])
-    told = Partition(model).tell(inbox)
-    verdict = Verdict()
-    verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired))
+    oracle = Linked(model, events.find)
+    told = oracle.tell(inbox)
+    verdict = Verdict(sent=Counter(letter for _, letter in oracle.sent), received=oracle.received)
+    verdict.held = {id: [event.event_id for event in lead.events + lead.late] for id, lead in told.leads.items()}
+    verdict.forgotten = {event.event_id for lead in told.forgotten for event in lead.events + lead.late}
+    departed = sum(change.aspect == "identity" for change in told.changes)
+    verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired), departed=departed)
     _judge_transitions(verdict, told, said["lead.transitions"])
     _judge_alerts(verdict, told, said["lead.alerts"])
     _judge_quarantine(verdict, told, said["engagement.quarantine"])
@@ -186,4 +255,4 @@ def _judge_states(verdict: Verdict, told: Told, model: Model, records: list[Reco
             compare_state(state, lead, model)
         except AssertionError as error:
             verdict.states.append(f"{state}: {error}")
-    verdict.states += [f"{lead_id} has expired and has a state" for lead_id, value in last.items() if value is not None]
+    verdict.states += [f"{lead_id} is gone and has a state" for lead_id, value in last.items() if value is not None]

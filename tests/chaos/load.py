@@ -24,6 +24,8 @@ LAPSE_MS = 20 * HOUR_MS
 LAST_LAPSE_MS = DAY_MS - 5_000
 """A tick may be at most 24 hours ahead."""
 ENDS = "the end"
+HOPS = 8
+"""So often, and no more, mail can cause mail: an event links a device, which sends what it knows, which links, ...."""
 
 
 @dataclass(frozen=True)
@@ -61,39 +63,49 @@ class Sender:
         )
         self._events: list[tuple[bytes, bytes]] = []
         self.sent = 0
+        self.people: dict[bytes, str] = {}
+        """Who did what, by the events' ids, as far as it can be told: without a sign-in a device is somebody else."""
 
     def prepare(self) -> None:
         """Make the records: seconds of work that must not hold up what comes later."""
         now_ms = int(time.time() * 1000)
-        self._events = [(key(act), encode(engagement(act))) for act in self._load.acts(now_ms)]
-        assert len(self._events) == self._load.events
+        acts = list(self._load.acts(now_ms))
+        assert len(acts) == self._load.events
+        signed_in = {act.anonymous_id for act in acts if (act.user_id or act.email) and not act.bot}
+        for act in acts:
+            record = engagement(act)
+            self._events.append((key(act), encode(record)))
+            if not act.bot:
+                self.people[record.event_id] = act.visitor if act.anonymous_id in signed_in else act.anonymous_id
 
     async def run(self, may_end: asyncio.Event) -> None:
         """Send all at the load's pace, but the last hundredth only once it may end."""
         load, events = self._load, self._events
         await self._producer.start()
-        try:
-            started, last = time.monotonic(), load.events - load.events // 100
-            while self.sent < load.events:
-                most = load.events if may_end.is_set() else last
-                due = min(most, int(load.events * (time.monotonic() - started) / load.seconds))
-                await self._append([(key, value, None) for key, value in events[self.sent : due]])
-                self.sent = max(self.sent, due)
-                await self._lapse(self.sent / load.events)
-                await asyncio.sleep(SLICE_S)
-            await self._end()
-        finally:
-            await self._producer.stop()
+        started, last = time.monotonic(), load.events - load.events // 100
+        while self.sent < load.events:
+            most = load.events if may_end.is_set() else last
+            due = min(most, int(load.events * (time.monotonic() - started) / load.seconds))
+            await self._append([(key, value, None) for key, value in events[self.sent : due]])
+            self.sent = max(self.sent, due)
+            await self._lapse(self.sent / load.events)
+            await asyncio.sleep(SLICE_S)
+        await self._tick(LAST_LAPSE_MS)  # a day passes
+
+    async def end(self, number: int) -> dict[bytes, Act]:
+        """Say the last acts of that number, one on each partition; returns them."""
+        acts = last_acts(self._load, number)
+        await self._append([(key, encode(engagement(act)), None) for key, act in acts.items()])
+        return acts
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._producer.stop()
 
     async def _lapse(self, part: float) -> None:
         ahead = (part - TIME_LAPSE_FROM) / (1 - TIME_LAPSE_FROM)
         if ahead > 0:
             await self._tick(int(ahead * LAPSE_MS))
-
-    async def _end(self) -> None:
-        """A day passes, and one last lead on each partition shows that all before it has been folded."""
-        await self._tick(LAST_LAPSE_MS)
-        await self._append([(key, encode(engagement(act)), None) for key, act in last_acts(self._load).items()])
 
     async def _tick(self, ahead_ms: int) -> None:
         value = encode(Tick(at=int(time.time() * 1000) + ahead_ms))
@@ -112,13 +124,13 @@ class Sender:
         return partition if key is None else partition_of(key, self._load.partitions)
 
 
-def last_acts(load: Load) -> dict[bytes, Act]:
-    """An act of a lead of its own for each partition, told after everything else."""
+def last_acts(load: Load, end: int) -> dict[bytes, Act]:
+    """An act of a lead of its own for each partition, for a time when all else was said; each end has others."""
     now_ms = int(time.time() * 1000)
     found: dict[int, tuple[bytes, Act]] = {}
     for number in itertools.count():
         if len(found) == load.partitions:
             return dict(found.values())
-        act = Act(now_ms, ENDS, number, now_ms, "search", "", f"{ENDS} {number}", None, "", False, {})
+        act = Act(now_ms, ENDS, number, now_ms, "search", "", f"{ENDS} {end}, {number}", None, "", False, {})
         found.setdefault(partition_of(key(act), load.partitions), (key(act), act))
     raise AssertionError
