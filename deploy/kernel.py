@@ -1,9 +1,10 @@
-"""``python -m deploy.kernel [--required]``: compile the lead fold's kernel in place, where a compiler is.
+"""``python -m deploy.kernel [--required]``: compile the lead fold's kernel in place, where that can be.
 
 The kernel is optional: without it the lead fold runs in Python alone and publishes the same.  What was compiled from
 other sources is removed, whether it can be replaced or not.  ``--required``: fail where it cannot be compiled.
 """
 
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -15,8 +16,7 @@ from deploy import tools
 from deploy.problem import Problem
 
 STREAMS = Path(__file__).resolve().parents[1] / "streams"
-# Overflow that wraps is defined so, and assertions of the C library have nobody to tell.
-FLAGS = ("-shared", "-fPIC", "-O2", "-fwrapv", "-DNDEBUG")
+FLAGS = ("-fPIC", "-O2", "-fwrapv", "-DNDEBUG")
 
 
 def compile_kernel(folder: Path = STREAMS, flags: Sequence[str] = FLAGS) -> Path | None:
@@ -35,7 +35,9 @@ def compile_kernel(folder: Path = STREAMS, flags: Sequence[str] = FLAGS) -> Path
     made, new = folder / "kernel.c", module.with_suffix(".new")
     try:
         _run([sys.executable, "-m", "cython", "-3", str(sources[0]), "-o", str(made)])
-        _run([compiler, *flags, f"-I{sysconfig.get_path('include')}", str(made), "-o", str(new)])
+        # How this Python links a module: `gcc -shared` here, `clang -bundle …` there.
+        link = shlex.split(sysconfig.get_config_var("LDSHARED") or "cc -shared")[1:]
+        _run([compiler, *link, *flags, f"-I{sysconfig.get_path('include')}", str(made), "-o", str(new)])
         new.replace(module)
     finally:
         made.unlink(missing_ok=True)
@@ -49,19 +51,17 @@ def _run(command: list[str]) -> None:
         raise Problem(f"the kernel does not compile:\n{done.stdout}{done.stderr}", " ".join(command), "mend the source")
 
 
-def main(arguments: list[str]) -> int:
-    """Returns the exit code."""
+def main(arguments: list[str], folder: Path = STREAMS) -> int:
+    """Returns the exit code: 0 also where the kernel is not there and not required."""
     try:
-        made = compile_kernel()
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    if made is None:
+        if compile_kernel(folder):
+            return 0
         left = tools.missing([tools.COMPILER, tools.HEADERS])
-        remedy = tools.command(left) if left else "make setup"
-        print(f"the lead fold runs in Python alone, at a fraction of its speed; to compile its kernel: {remedy}")
-        return int("--required" in arguments)
-    return 0
+        why = f"to compile its kernel: {tools.command(left)}, then `make setup`" if left else "Cython is not installed"
+    except Problem as problem:
+        why = str(problem)
+    print(f"the lead fold runs in Python alone, at a fraction of its speed; {why}", file=sys.stderr)
+    return int("--required" in arguments)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from deploy import probe, tools
 from handraise import keyfile, output, rules, serve, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Address, Settings
+from streams.compiled import IS_COMPILED
 
 _OLDEST_PYTHON = (3, 11)
 
@@ -36,6 +37,7 @@ class Finding(NamedTuple):
 def examine(settings: Settings) -> Iterator[Finding]:
     """One finding after the other, as they are made."""
     yield _python()
+    yield _kernel()
     if "HANDRAISE_KAFKA" not in settings.given:
         yield _java()
     kafka = _kafka(settings)
@@ -53,6 +55,15 @@ def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     remedy = "" if sys.version_info >= _OLDEST_PYTHON else "install Python 3.11 or newer, then `make setup`"
     return Finding("python", version, sys.executable, remedy)
+
+
+def _kernel() -> Finding:
+    """The lead fold publishes the same either way, so that this is nothing to mend."""
+    if IS_COMPILED:
+        return Finding("kernel", "the lead fold runs compiled", "streams/kernel.pyx", "")
+    left = tools.missing([tools.COMPILER, tools.HEADERS])
+    faster = f"{tools.command(left)}, then `make setup`" if left else "`make setup`"
+    return Finding("kernel", f"the lead fold runs in Python alone; five times as fast after: {faster}", "streams", "")
 
 
 def _java() -> Finding:

@@ -166,6 +166,7 @@ def test_doctor_tells_what_is_missing(handraise: Command) -> None:
     assert not by_name["kafka"]["ok"] and "make up" in by_name["kafka"]["remedy"]
     assert not by_name["redis"]["ok"]
     assert by_name["python"]["ok"] and by_name["rules"]["ok"] and by_name["gateway"]["ok"]
+    assert by_name["kernel"]["what"] == "the lead fold runs compiled"
     answer = handraise("doctor")
     assert answer.code == 1
     assert "remedy: " in answer.out
