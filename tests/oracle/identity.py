@@ -59,6 +59,8 @@ class Told:
     """Event id → the device that an event came from, if any."""
     claims: dict[str, list[Claim]] = field(default_factory=lambda: defaultdict(list))
     """Device → who was seen with it, as leads that are left at the end."""
+    evidence: set[tuple[str, str]] = field(default_factory=set)
+    """(final lead, evidence that came with its events)"""
     homes: dict[str, str] = field(default_factory=dict)
     """Key without a lead of its own → the lead to which it leads at the end."""
 
@@ -189,6 +191,7 @@ def tell(logs: Sequence[Sequence[replay.Record]], said: Sequence[tuple[int, int]
             told.events[lead][body.event_id] = Event(
                 body.event_id, body.occurred_at // 1000, body.kind, body.asset, json.loads(body.properties), body.email
             )
+            told.evidence |= {(lead, each) for each in body.identifiers if each[0] in "mpn"}
             devices = [each for each in body.identifiers if each.startswith("a_")]
             told.devices[body.event_id] = devices[-1] if devices else None
             devices += [each for each in body.aliases if body.kind == "alias" and each.startswith("a_")]

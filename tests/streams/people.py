@@ -33,6 +33,7 @@ class Crowd:
         self.repeats, self.skew, self.bots, self.ticks = (chance.choice(often) / 2 for _ in range(4))
         self.repeats *= not undo  # whose an event is that both had before they were parted, cannot be told
         self.merging = chance.choice([0.02, 0.1]) if merges else 0.0
+        self.sharing = chance.choice([0, 0.05, 0.3])
         self.weights = [chance.choice([0, 1, 5]) for _ in range(6)]
         self.weights[0] += 1
         self.pace_s = chance.choice([1, 60, 600, 3600])
@@ -64,7 +65,14 @@ class Crowd:
             user=user if "u" in told else "",
             email=email if "e" in told else "",
             device=device if "a" in told else "",
+            phone=self._shared("+491", "+492"),
+            person=self._shared("Jo, Acme"),
+            spelling=self._shared("jo@c.example") if "e" in told else "",
         )
+
+    def _shared(self, *values: str) -> str:
+        """Now and then a piece of evidence, that some share."""
+        return self.chance.choice(values) if self.chance.random() < self.sharing else ""
 
     def merge(self, at_s: int, name: str) -> Step:
         """Somebody says that two are one: by a call of the tracker, or by a wish; or that they are not."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Rejected
+from schemas.codec import encode
+from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, NotTheSame, Rejected
 from streams.explain import explain
 from streams.links import LOST, REFUSED, entries
 from tests.oracle.naive import DAY_S
@@ -238,3 +239,16 @@ def test_other_spellings_of_an_address_may_be_the_same(spelled_first: bool) -> N
     assert len(network.leads()) == 3
     assert {status for *_, status in duplicates(network)} == {"suspected"}
     assert any(id_of("e:joe+x@gmail.com") in each for each in duplicates(network)[1:])
+
+
+def test_who_is_said_to_be_somebody_else_is_not_suspected_again() -> None:
+    """`not the same` dismisses a pair for good; a third one with the same phone is still reported with either."""
+    phone = "+49301234567"
+    network = Network().tell(act(0, "ana", phone=phone), act(1, "ben", phone=phone))
+    evidence, pair = id_of(f"p:{phone}"), (id_of(f"u:{STRONG}"), id_of(f"u:{WEAK}"))
+    network.write(evidence.encode(), encode(NotTheSame(evidence, *pair, (MONDAY + 2) * 1000, "eva"))).settle()
+    assert duplicates(network)[1:] == [("phone", *pair, "dismissed")]
+    network.tell(act(40 * DAY_S, "ana", phone=phone), act(40 * DAY_S + 1, "ben", phone=phone))
+    assert len(duplicates(network)) == 2
+    network.tell(act(40 * DAY_S + 2, "eva", phone=phone))
+    assert [status for *_, status in duplicates(network)[2:]] == ["suspected"] * 2
