@@ -303,25 +303,28 @@ cdef class Kernel:
     def seal(self, int64_t now):
         """Publish what was touched, in its order; what it changed, as key → state, None where one is gone."""
         cdef dict changes = {}
+        cdef list outputs = []
         cdef bytes key
         cdef Lead lead
-        publisher, publish = self._publisher, self._publisher.publish
         for key, offset in self._touched.items():
             value = self._states.get(key)
             changes[key] = value
             if offset < 0:
                 continue
-            if value is not None:
-                if read_lead(slice_of(value), &lead):
-                    output = self._writer.output(&lead, key, offset)
-                    if output is not None:
-                        publish(output)
-                        continue
-                decoded = state.decode(value)
-                if isinstance(decoded, state.Lead):
-                    publisher.state(key, decoded, offset)
-                    continue
-            publisher.gone(key, now, offset)
+            output = None
+            if value is not None and read_lead(slice_of(value), &lead):
+                output = self._writer.output(&lead, key, offset)
+            if output is not None:
+                outputs.append(output)
+                continue
+            self._publisher.publish(outputs)
+            outputs = []
+            seldom = None if value is None else state.decode(value)
+            if isinstance(seldom, state.Lead):
+                self._publisher.state(key, seldom, offset)
+            else:
+                self._publisher.gone(key, now, offset)
+        self._publisher.publish(outputs)
         return changes
 
     cdef int _write(self, const Lead *lead, bytes key) except -1:

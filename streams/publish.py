@@ -58,9 +58,9 @@ class Publisher:
         outputs, self._outputs = self._outputs, []
         return outputs
 
-    def publish(self, output: Output) -> None:
-        """A record that is ready."""
-        self._outputs.append(output)
+    def publish(self, outputs: list[Output]) -> None:
+        """Records that are ready."""
+        self._outputs += outputs
 
     def forward(self, key: bytes, value: bytes) -> None:
         """A record for the fold's own inbox, as it is, under the key of another lead."""
