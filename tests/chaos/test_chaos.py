@@ -56,6 +56,13 @@ def hurried_rules(folder: Path) -> Path:
     return folder
 
 
+def environment(bootstrap: str, prefix: str, rules: Path) -> dict[str, str]:
+    """The environment of a deployment's processes."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")}
+    env |= {"HANDRAISE_KAFKA": bootstrap, "HANDRAISE_PARTITIONS": str(PARTITIONS), "HANDRAISE_PREFIX": prefix}
+    return env | {"HANDRAISE_RULES": str(rules), "PYTHONPATH": str(ROOT)}
+
+
 async def handraise(env: dict[str, str], *words: str) -> None:
     """Run a command of the real command line to its end."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "handraise", *words, env=env, cwd=ROOT)
@@ -78,9 +85,7 @@ async def run(own_kafka: OwnKafka, folder: Path, load: Load, rounds: int) -> dic
     """One run of chaos; returns the report and writes it to build/chaos.json."""
     broker = own_kafka(heap="512m")
     rules = hurried_rules(folder / "rules")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")}
-    env |= {"HANDRAISE_KAFKA": broker.bootstrap, "HANDRAISE_PARTITIONS": str(load.partitions)}
-    env |= {"HANDRAISE_RULES": str(rules), "HANDRAISE_PREFIX": "chaos.", "PYTHONPATH": str(ROOT)}
+    env = environment(broker.bootstrap, "chaos.", rules)
     await handraise(env, "topics", "create")
     workers = [Supervised(f"worker-{n}", env, folder) for n in range(WORKERS)]
     sender, over = Sender(broker.bootstrap, "chaos.", load), asyncio.Event()

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 RESTART_S = 1.0
@@ -17,13 +18,23 @@ POLL_S = 0.1
 
 
 class Supervised:
-    """`handraise worker leads` under one instance id, started again a second after it ended, for whatever reason."""
+    """`handraise worker leads` under one instance id, started again a second after it ended, for whatever reason.
 
-    def __init__(self, name: str, env: dict[str, str], folder: Path) -> None:
+    `program`: what is run in its place, as arguments of Python.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        env: dict[str, str],
+        folder: Path,
+        program: Sequence[str] = ("-m", "handraise"),
+    ) -> None:
         self.name, self.log = name, folder / f"{name}.log"
         self.ends: Counter[int] = Counter()
         """How its processes ended: exit codes, negative for signals."""
-        self._env, self._folder = env, folder
+        self.restart_s = RESTART_S
+        self._env, self._folder, self._program = env, folder, program
         self._process: asyncio.subprocess.Process | None = None
         self._alive = asyncio.Event()
         self._log_start = 0
@@ -38,7 +49,7 @@ class Supervised:
             with self.log.open("ab") as log:
                 self._log_start = log.tell()
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "handraise", "worker", "leads", "--instance-id", self.name),
+                    *(sys.executable, *self._program, "worker", "leads", "--instance-id", self.name),
                     env=self._env,
                     cwd=self._folder,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -48,7 +59,7 @@ class Supervised:
             self._alive.set()
             self.ends[await self._process.wait()] += 1
             self._alive.clear()
-            await asyncio.sleep(RESTART_S)
+            await asyncio.sleep(self.restart_s)
 
     async def strike(self, number: signal.Signals) -> None:
         """Send a signal to the process that runs, once one does."""
