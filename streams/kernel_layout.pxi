@@ -63,4 +63,3 @@ cdef uint8_t OURS = links.OURS, LOST = links.LOST
 cdef int64_t[KNOTS_SIZE] KNOTS
 for _place, _knot in enumerate(decay.TABLE):
     KNOTS[_place] = _knot
-cdef uint8_t[MAX_EVENTS] UNIFORM  # a column of origins that are all the same, written out

@@ -25,6 +25,7 @@ cdef struct Lead:
     Column origins
     uint8_t[MOST_LINKS_SIZE] links
     Py_ssize_t links_size
+    uint8_t[MAX_EVENTS] uniform  # a column of origins that are all the same, written out when it is needed
 
 
 cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:

@@ -219,7 +219,7 @@ cdef bint see(Lead *lead, const Event *event, const uint8_t *key, int64_t at, Cl
         if origin == (lead.origins.old.at[0] if lead.origins.old.size else 0):
             return True
         # All were the same until now, which was kept as one byte or none.
-        memset(UNIFORM, lead.origins.old.at[0] if lead.origins.old.size else 0, MAX_EVENTS)
-        lead.origins.old.at, lead.origins.old.size = UNIFORM, lead.times.old.size // 4
+        memset(lead.uniform, lead.origins.old.at[0] if lead.origins.old.size else 0, MAX_EVENTS)
+        lead.origins.old.at, lead.origins.old.size = lead.uniform, lead.times.old.size // 4
     append(&lead.origins, &origin, 1)
     return True
