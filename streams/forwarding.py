@@ -104,8 +104,6 @@ class Forwarding:
         if id.startswith(_EVIDENCE):
             home = b"e" + id[1:] if id.startswith(b"m_") else id
             self._publisher.mail(home, Sighted(lead=owner, evidence=id.decode(), at=at, via=via))
-        elif id[:1] == owner[:1].encode() and via is None:
-            self._publisher.mail(id, Merge(other=owner, at=at, by="alias"))
         else:
             self._publisher.mail(id, Link(owner=owner, at=at, via=via))
 

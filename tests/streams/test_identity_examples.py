@@ -7,10 +7,14 @@ import pytest
 from schemas.codec import encode
 from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, NotTheSame, Rejected
 from streams.explain import explain
+from streams.lead_fold import LeadFold
 from streams.links import LOST, REFUSED, entries
+from streams.state import Lead
+from streams.state import decode as decode_state
 from tests.oracle.naive import DAY_S
-from tests.streams.harness import MONDAY
-from tests.streams.network import Act, Network, Wish, id_of, ids_of
+from tests.oracle.replay import Record
+from tests.streams.harness import MONDAY, SHIPPED
+from tests.streams.network import INBOX, Act, Network, Wish, id_of, ids_of
 
 STRONG, WEAK = sorted(("ana", "ben"), key=lambda name: id_of(f"u:{name}"))
 """Two users, of whom the first survives a merge."""
@@ -252,3 +256,56 @@ def test_who_is_said_to_be_somebody_else_is_not_suspected_again() -> None:
     assert len(duplicates(network)) == 2
     network.tell(act(40 * DAY_S + 2, "eva", phone=phone))
     assert [status for *_, status in duplicates(network)[2:]] == ["suspected"] * 2
+
+
+def test_who_moves_in_where_only_other_spellings_were_known_is_suspected() -> None:
+    """A user who gives the plain address may be the one who wrote it differently before."""
+    network = Network().tell(
+        Act(MONDAY, email="jo.e+shop@gmail.com", spelling="joe@gmail.com", name="1"),
+        act(1, "ana", email="joe@gmail.com"),
+    )
+    pair = (id_of("u:ana"), id_of("e:jo.e+shop@gmail.com"))
+    assert duplicates(network) == [("email_spelling", *pair, "suspected")]
+    network.tell(Act(MONDAY + 2, email="jo.e@gmail.com", spelling="joe@gmail.com", name="2"))
+    assert duplicates(network)[1:] == [("email_spelling", id_of("u:ana"), id_of("e:jo.e@gmail.com"), "suspected")]
+
+
+def test_a_merge_into_where_only_other_spellings_were_known() -> None:
+    """The survivor of a wish may be an address that nobody gave yet; who spelled it differently is suspected."""
+    plain = "joe@gmail.com"
+    other = next(each for n in range(99) if id_of(each := f"e:{n}@c.example") > id_of(f"e:{plain}"))
+    network = Network().tell(
+        act(0, email="jo.e+shop@gmail.com", spelling=plain), act(1, email=other[2:]), Wish(other, f"e:{plain}")
+    )
+    assert network.leads()[id_of(f"e:{plain}")].events == 1
+    pair = sorted((id_of(f"e:{plain}"), id_of("e:jo.e+shop@gmail.com")))
+    assert duplicates(network) == [("email_spelling", *pair, "suspected")]
+
+
+def test_two_crowded_leads_that_become_one_keep_all_their_devices() -> None:
+    """A hundred devices each: what finds no room among the survivor's links still leads to it, in one step."""
+    network = Network().say(*[act(n, f"{name}@{name}{n}") for name in ("ana", "ben") for n in range(100)]).settle()
+    network.tell(Wish("u:ana", "u:ben", MONDAY + 999))
+    strong = id_of(f"u:{STRONG}")
+    assert {address.to for address in network.moved().values()} == {strong}
+    assert len(network.moved()) == 201
+    assert (strong, "linking", "quarantined", None) in identity(network)
+    network.tell(*[act(5_000 + n, f"@{WEAK}{n}") for n in range(100)])
+    assert network.lead(f"u:{STRONG}").events == 300
+
+
+def test_a_lead_moves_under_the_rules_of_the_day() -> None:
+    """What was recorded under other rules is worth to the owner what the present rules say."""
+    told = Network(partitions=1).say(act(0, "@phone", "download", "paper"), act(1, "ana@phone", "download", "b")).logs
+    inbox, states = told[0], dict[bytes, bytes]()
+    before = LeadFold(0, states, Network().rules, 1)
+    before.apply(inbox)
+    mails = before.seal().outputs
+    dearer = Network(files={**SHIPPED, "model.toml": SHIPPED["model.toml"].replace("points = 15", "points = 20")})
+    after = LeadFold(0, states, dearer.rules, 1)
+    while inbox := [Record(99, inbox[0].timestamp, each.key, each.value) for each in mails if each.topic == INBOX]:
+        after.apply(inbox)
+        mails = after.seal().outputs
+    lead = decode_state(states[id_of("u:ana").encode()])
+    assert isinstance(lead, Lead)
+    assert dearer.score(lead, MONDAY + 1) == 40_000

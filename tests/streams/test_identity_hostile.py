@@ -10,9 +10,11 @@ from random import Random
 
 import pytest
 
+from schemas.codec import encode
 from schemas.records import (
     LeadDuplicate,
     LeadTransition,
+    Link,
     Quarantined,
     Rejected,
 )
@@ -126,6 +128,23 @@ def test_a_device_that_seventeen_people_use_is_nobodys() -> None:
     assert all("16" in it.reasons[0] for it in suspects)
     assert [network.lead(f"u:{name}").events for name in people] == [2] * MOST_OWNERS + [1] * 3
     assert not [link for lead in network.leads().values() for link in entries(lead.links) if link.held]
+
+
+def test_a_device_that_is_nobodys_is_merged_with_nobody() -> None:
+    """A wish to merge it is rejected, and says why; nobody is touched."""
+    network = Network().tell(*[Act(MONDAY + n, user=f"p{n}", device="desk", name=f"{n}") for n in range(17)])
+    network.tell(Wish("a:desk", "u:p3"))
+    assert reasons(network) == ["quarantined"]
+    assert event_count(network) == len(network.leads()) == 17
+
+
+def test_a_user_is_not_linked_away() -> None:
+    """A link is no wish: who writes one to a user's id is refused, and both leads stay what they are."""
+    strong, weak = sorted((ANA, BEN))
+    network = Network().tell(Act(MONDAY, user="ana", name="1"), Act(MONDAY, user="ben", name="2"))
+    network.write(weak.encode(), encode(Link(strong, MONDAY * 1000, None))).settle()
+    assert set(network.leads()) == {ANA, BEN}
+    assert not network.moved()
 
 
 def test_two_who_take_turns_are_not_a_crowd() -> None:

@@ -9,8 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import encode
+from schemas.keys import partition_of
 from streams.compiled import IS_COMPILED, CompiledFold, lead_fold
 from streams.kernel import Kernel
+from streams.kernel import partition_of as in_kernel
 from streams.publish import Publisher
 from streams.state import Lead, Visits
 from streams.state import decode as decode_state
@@ -143,3 +145,9 @@ def test_a_title_is_cut_by_characters_and_replaced_in_place() -> None:
         for n, title in enumerate(titles * 3)
     ]
     assert Box(SHIPPED).feed(records(story)).lead().titles
+
+
+@given(st.one_of(st.binary(max_size=20), st.binary(min_size=18, max_size=18)), st.integers(1, 100))
+def test_a_key_lies_in_one_partition(key: bytes, partitions: int) -> None:
+    """The kernel's hash of a key is that of every Kafka client."""
+    assert in_kernel(key, partitions) == partition_of(key, partitions)
