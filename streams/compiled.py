@@ -13,7 +13,7 @@ from streams.lead_fold import CLOCK, LeadFold
 from streams.rules import Rules
 
 try:
-    from streams.kernel import Kernel
+    from streams.kernel import Kernel, partition_of
 except ImportError:
     Kernel = None  # type: ignore[assignment, misc]  # there was no compiler
 
@@ -38,6 +38,7 @@ class CompiledFold(LeadFold):
         self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
     ) -> None:
         super().__init__(partition, states, rules, partitions, accept_poison)
+        self._publisher.partition_of = partition_of
         remember, claim = self._agenda.add, self._forwarding.claim
         self._kernel = Kernel(rules, partition, partitions, states, self._touched, self._publisher, remember, claim)
 

@@ -7,6 +7,9 @@ from streams.links import Link
 from streams.publish import Publisher
 from streams.rules import Rules
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """What `schemas.keys.partition_of` says."""
+
 class Kernel:
     """Folds the common events of one partition."""
 

@@ -18,6 +18,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from schemas import keys
 from schemas.fast import long as avro_long
 from schemas.fields import LAYOUTS
 from schemas.head import HOT_PREFIX
@@ -34,6 +35,13 @@ include "kernel_event.pxi"
 include "kernel_rules.pxi"
 include "kernel_ledger.pxi"
 include "kernel_publish.pxi"
+
+
+def partition_of(bytes key, uint32_t partitions):
+    """What `schemas.keys.partition_of` says."""
+    if len(key) != IDENTIFIER_SIZE:
+        return keys.partition_of(key, partitions)
+    return partition_hash(<const uint8_t *> PyBytes_AS_STRING(key)) % partitions
 
 
 cdef class Kernel:

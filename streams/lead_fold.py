@@ -12,7 +12,6 @@ from typing import cast
 from schemas.codec import Undecodable, decode
 from schemas.fields import engagement_fields
 from schemas.head import ENGAGEMENTS, engagement_head, is_unknown_mail, mail_name, record_name, tick_at
-from schemas.keys import partition_of
 from schemas.records import Mail, Rejected
 from schemas.wire import PREFIX_SIZE
 from streams import state
@@ -160,7 +159,7 @@ class LeadFold:
         """True for an id of this partition; a record under one of another partition is forwarded."""
         if not ID.fullmatch(key.decode("latin-1")):
             raise Undecodable("bad_key", f"the key of {len(key)} bytes is no lead id")
-        if partition_of(key, self._partitions) == self._partition:
+        if self._publisher.partition_of(key, self._partitions) == self._partition:
             return True
         self._publisher.forward(key, value)
         return False
