@@ -48,16 +48,26 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
     events = traffic(SEED, leads, end_ms)
     parts = dict(enumerate(by_partition(events, kit.PARTITIONS)))
     size = statistics.fmean(len(value) for _, value in events)
+    linking, signing = (
+        dict(enumerate(by_partition(traffic(SEED, leads, end_ms, tells=tells), kit.PARTITIONS)))
+        for tells in ("all", "all, later")
+    )
     found: dict[str, list[Row]] = {name: [] for name in _NAMES}
     with tempfile.NamedTemporaryFile() as file, tempfile.NamedTemporaryFile() as signing_in:
         marshal.dump([parts[partition] for partition in parts], file)
-        marshal.dump(by_partition(traffic(SEED, leads, end_ms, tells="all, later"), kit.PARTITIONS), signing_in)
+        marshal.dump([signing[partition] for partition in signing], signing_in)
         file.flush()
         signing_in.flush()
         for number in range(runs):
-            for name, fold in (("lane", "leads"), ("counting", "counting")):
+            for name, fold, told in (
+                ("lane", "leads", parts),
+                ("linking", "leads", linking),
+                ("signing", "leads", signing),
+                ("counting", "counting", parts),
+            ):
                 prefix = f"bench{number}{name}{end_ms}."
-                found[name].append(asyncio.run(_through_lane(kafka, prefix, parts, len(events), fold)))
+                count = sum(map(len, told.values()))
+                found[name].append(asyncio.run(_through_lane(kafka, prefix, told, count, fold)))
             found["alone"].append(_alone("measure", file.name, "compiled"))
             found["python"].append(_alone("measure", file.name, "python"))
             found["signing_in"].append(_alone("measure", signing_in.name, "compiled"))
@@ -72,6 +82,8 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
 
 _NAMES = {
     "lane": "lead fold in the fenced lane",
+    "linking": "lead fold in the lane, who is known links a new identifier",
+    "signing": "lead fold in the lane, who is known reads anonymously first",
     "counting": "a fold that counts, in the same lane",
     "alone": "lead fold alone, records from memory",
     "python": "the same without the compiled kernel",
@@ -100,8 +112,8 @@ async def _through_lane(
         before = worker.usage()
         worker.line("all")
         until = time.monotonic() + _PATIENCE_S
-        # All is folded; what is left is the last transactions.
-        while (seen := kit.metrics(port)).get(_RECORDS, 0) < events:
+        # All is folded; what is left is the last transactions, and the mail in them.
+        while (seen := kit.metrics(port)).get(_RECORDS, 0) < events + seen.get(_MAIL, 0):
             assert time.monotonic() < until, f"{seen.get(_RECORDS)} of {events} records were committed"
             time.sleep(_POLL_S)  # noqa: ASYNC251 -- nothing else is to run in this loop
         after, seconds = worker.usage(), time.monotonic() - began_s
@@ -116,6 +128,7 @@ async def _through_lane(
         "wall_events_per_s": events / seconds,
         "records_a_transaction": seen[_RECORDS] / seen[_BATCHES],
         "changes_per_event": seen[_CHANGES] / events,
+        "mail_per_event": seen.get(_MAIL, 0) / events,
         "outputs_per_event": sum(count for name, count in seen.items() if name.startswith(_OUTPUTS)) / events,
         "transaction_ms": 1e3 * seen[_TRANSACTION + "_sum" + _ROLE] / seen[_TRANSACTION + "_count" + _ROLE],
         "yardstick_ns": yardstick,
@@ -127,6 +140,7 @@ _RECORDS = f"handraise_lane_records_total{_ROLE}"
 _BATCHES = f"handraise_lane_batches_total{_ROLE}"
 _CHANGES = f"handraise_lane_changes_total{_ROLE}"
 _OUTPUTS = "handraise_lane_outputs_total"
+_MAIL = 'handraise_lane_outputs_total{role="leads",topic="lead.events"}'
 _TRANSACTION = "handraise_lane_transaction_seconds"
 
 
