@@ -9,6 +9,7 @@ from schemas.codec import encode
 from schemas.keys import partition_of
 from tests.e2e.books import audit
 from tests.e2e.deployment import Deployment, Supervisor, until
+from tests.e2e.reading import rows
 from tests.e2e.story import DAY_MS, Act, engagement, key, story
 from tests.e2e.tally import Tally
 
@@ -48,4 +49,6 @@ def test_a_worker_killed_in_the_middle(deploy: Callable[..., Deployment]) -> Non
     worker.stop()
     leads = audit(place)
     assert len(leads) > 300
+    gone = [row for row in rows(place.kafka, place.topic("lead.state")) if row.value is None]
+    assert len(gone) > 30  # devices that became a part of a person
     assert sum(lead.last_alert_s is not None for lead in leads.values()) > 30
