@@ -23,10 +23,10 @@ from schemas.fast import long as avro_long
 from schemas.fields import LAYOUTS
 from schemas.head import HOT_PREFIX
 from schemas.wire import LOCK, prefix
-from streams import contact, decay, lead_fold, ledger, lifecycle, links, state
+from streams import contact, decay, forwarding, lead_fold, ledger, lifecycle, links, state
 from streams.conditions import holding
 from streams.fold import Output
-from streams.publish import SOURCE, SPECVERSION, STATE
+from streams.publish import INBOX, SOURCE, SPECVERSION, STATE
 
 include "kernel_layout.pxi"
 include "kernel_bytes.pxi"
@@ -35,6 +35,7 @@ include "kernel_event.pxi"
 include "kernel_rules.pxi"
 include "kernel_ledger.pxi"
 include "kernel_publish.pxi"
+include "kernel_mail.pxi"
 
 
 def partition_of(bytes key, uint32_t partitions):
@@ -102,6 +103,8 @@ cdef class Kernel:
         if not PREFIX_SIZE < read.size <= MOST_BYTES:
             return False
         version = VERSIONS.get(value[:PREFIX_SIZE])
+        if version is None and value[:PREFIX_SIZE] == LINK_PREFIX:
+            return self._link(record, key, read, now)
         if version is None or not read_event(read, version.has_identifiers, &event):
             return False
         if not 0 <= event.ms <= LAST_MS or event.ms > <int64_t> record.timestamp + DAY_S * 1_000:
@@ -154,6 +157,26 @@ cdef class Kernel:
             self._tell(record, key, &lead, &event, &claims, inquiry_score)
         return True
 
+    cdef bint _link(self, record, bytes key, Slice read, int64_t now) except -1:
+        """A lead says that an identifier is its own, under which nobody has been: an address is left there."""
+        cdef Cursor c = cursor(read.at + PREFIX_SIZE, read.size - PREFIX_SIZE)
+        cdef Slice owner = read_avro_text(&c)
+        cdef int64_t ms = read_avro_long(&c), wake
+        cdef const uint8_t *id = <const uint8_t *> PyBytes_AS_STRING(key)
+        if read_branch(&c) or c.bad or c.at != c.end or owner.size != IDENTIFIER_SIZE or not may_link(owner.at, id):
+            return False
+        if not 0 <= ms <= LAST_MS or ms > <int64_t> record.timestamp + DAY_S * 1_000:
+            return False
+        if PyDict_GetItemWithError(self._states, key) != NULL:
+            return False
+        if partition_hash(id) % self._partitions != self._partition:
+            return False
+        wake = max(ms // 1_000, now) + MOVED_IDLE_S
+        self._states[key] = address_to(owner.at, ms // 1_000, wake)
+        self._touched.setdefault(key, SILENT)
+        self._remember(wake, key)
+        return True
+
     cdef bint _begin(self, Lead *lead, int64_t at, int64_t now, const uint8_t *id) noexcept:
         """A new lead; False for a record that does not belong here."""
         if at < HORIZON_S + WEEK_S or not is_id(id) or not id[0] in (DEVICE, EMAIL, USER):
@@ -204,7 +227,11 @@ cdef class Kernel:
         self._publisher.offset, self._publisher.count = record.offset, 0
         for place in range(claims.count):
             id = lead.links[claims.places[place] : claims.places[place] + IDENTIFIER_SIZE]
-            self._claim(key.decode(), links.Link(id, at, at, OURS))
+            if may_link(<const uint8_t *> PyBytes_AS_STRING(key), <const uint8_t *> PyBytes_AS_STRING(id)):
+                value = link_of(<const uint8_t *> PyBytes_AS_STRING(key), at)
+                self._publisher.publish([Output(INBOX, partition_of(id, self._partitions), id, value, [])])
+            else:
+                self._claim(key.decode(), links.Link(id, at, at, OURS))
         if score >= 0:
             asked = text_of(event.kind) if key[0] == DEVICE and lead.email.at == NULL else ""
             self._publisher.inquiry(key, lead.as_of, asked, score, event.id[:8].hex())

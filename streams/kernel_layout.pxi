@@ -60,6 +60,7 @@ cdef int64_t MOST_BYTES = lead_fold.MOST_BYTES, MOST_TITLE = lead_fold.MOST_TITL
 cdef int64_t MOST_CHARACTERS = contact.MOST_CHARACTERS  # or bytes: between the two Python decides
 cdef int64_t MOST_NUMBER = 1 << 50  # for what is counted, and times: then sums of a few do not overflow
 cdef uint8_t OURS = links.OURS, LOST = links.LOST
+cdef object SILENT = lead_fold.SILENT
 cdef int64_t[KNOTS_SIZE] KNOTS
 for _place, _knot in enumerate(decay.TABLE):
     KNOTS[_place] = _knot

@@ -36,7 +36,7 @@ MOST_BYTES = 512 * 1_024
 """A record that is larger could not be passed on whole inside another one: brokers take a megabyte."""
 MOST_DUE = 500
 """Due items that one record fires."""
-_SILENT = -1
+SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
 MOST_KEY_BYTES = 1_024
 MOST_TITLE = 60
@@ -259,7 +259,7 @@ class LeadFold:
         if published:
             self._touched[key] = self._publisher.offset
         else:
-            self._touched.setdefault(key, _SILENT)
+            self._touched.setdefault(key, SILENT)
         if wake and wake != state.wake:
             self._wake(key, state, wake)
 
@@ -319,7 +319,7 @@ class LeadFold:
 
     def _due(self, key: bytes, lead: Lead, offset: int) -> None:
         now, rules = self._now, self._rules
-        self._touched.setdefault(key, _SILENT)
+        self._touched.setdefault(key, SILENT)
         if lead.model != rules.number:
             rebuild(lead, rules)
         if lead.hot_since:
@@ -342,7 +342,7 @@ class LeadFold:
 
     def _unused(self, key: bytes, found: Moved | Match) -> None:
         """Forget an address or a match that nothing has used for long; what somebody merged stays merged."""
-        self._touched.setdefault(key, _SILENT)
+        self._touched.setdefault(key, SILENT)
         if isinstance(found, Moved) and found.merged and found.used + MOVED_IDLE_S <= self._now:
             found.frozen, found.wake = b"", 0
         elif (idle_at := found.used + MOVED_IDLE_S) > self._now:
