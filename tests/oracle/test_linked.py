@@ -30,7 +30,7 @@ def linked(network: Network) -> list[Linked]:
     return told
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, schedule=SEEDS)
 def test_both_tell_the_same(seed: int, schedule: int) -> None:
     """Transitions, alerts, what was filtered, final states and mail, in random stories of people who share devices."""

@@ -150,7 +150,7 @@ def all_that_share_evidence_are_suspected(network: Network, told: Told) -> None:
 
 
 @STORIES
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=SEEDS, schedule=SEEDS)
 def test_any_story_in_any_interleaving(kind: str, seed: int, schedule: int) -> None:
     """Whoever shares, signs in, claims, repeats and merges: each law holds when all is quiet."""
@@ -159,7 +159,7 @@ def test_any_story_in_any_interleaving(kind: str, seed: int, schedule: int) -> N
 
 
 @STORIES
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(seed=SEEDS, schedule=SEEDS)
 def test_a_partition_is_a_function_of_its_log(kind: str, seed: int, schedule: int) -> None:
     """Fed the same log, in other batches and after restarts, a fold writes the same and ends in the same states."""
@@ -182,7 +182,7 @@ def test_a_partition_is_a_function_of_its_log(kind: str, seed: int, schedule: in
             ]
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(seed=SEEDS, one=SEEDS, other=SEEDS)
 def test_who_is_who_does_not_depend_on_the_interleaving(seed: int, one: int, other: int) -> None:
     """Where no two claim one address, the same keys are the same persons with the same last owners, however it ran."""
@@ -194,7 +194,7 @@ def test_who_is_who_does_not_depend_on_the_interleaving(seed: int, one: int, oth
     assert homes[0] == homes[1]
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(seed=SEEDS, schedule=SEEDS)
 def test_a_point_came_from_its_device(seed: int, schedule: int) -> None:
     """The explanation names for each event the device on which it happened, also after a merge."""
