@@ -382,7 +382,7 @@ class Presence(msgspec.Struct, frozen=True, gc=False):
 
 
 class Assignment(msgspec.Struct, frozen=True, gc=False):
-    """Who has a request, until when, and why; the last record of a request stands. Either an owner or a queue has it."""
+    """Who has a request, until when and why: an owner or a queue. The last record of a request stands."""
 
     request_id: str
     lead_id: str
