@@ -112,9 +112,8 @@ class Schedule:
     def next_shift(self, at: int) -> int | None:
         """When the first shift after the one around or before `at` begins; breaks do not part a shift."""
         while True:
-            free_from = self.on_until(at) or at
-            start = self.next_start(free_from)
-            if start is None or start - max(free_from, self._end_before(start)) >= BREAK_MS:
+            start = self.next_start(self.on_until(at) or at)
+            if start is None or start - self._end_before(start) >= BREAK_MS:
                 return start
             at = start
 
