@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from streams.desk.worktime import Hours, Schedule, Span
-from streams.desk.zones import DAY_MS, MINUTE_MS, Zones
+from streams.desk.zones import MINUTE_MS, Zones
 from streams.rulefile import fail, parse
 
 ROSTER_FILE = "roster.toml"
@@ -50,7 +50,7 @@ class PersonEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     languages: list[str] = []
     weight: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     capacity: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
-    channels: list[str] = ["console", "email"]
+    channels: tuple[str, ...] = ("console", "email")
     leave: list[Leave] = []
 
 
@@ -100,20 +100,16 @@ class Person:
     channels: tuple[str, ...]
     place: int
     """The place in the roster: settles ties."""
-    _lookup: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    _known: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """What `on_until` said last: from when to when it holds, and the answer."""
 
     def on_until(self, at: int) -> int:
         """When the person's span of work around `at` ends; 0 outside of working hours."""
-        known = self._lookup  # [from, to, answer]: the last answer and how long it holds
+        known = self._known
         if not known[0] <= at < known[1]:
             until = self.schedule.on_until(at)
-            holds_to = until or self.schedule.next_start(at) or at + 1
-            self._lookup[:] = (at, holds_to, until or 0, self.hours.on_leave(at))
+            known[:] = (at, until or self.schedule.next_start(at) or at + 1, until or 0)
         return known[2]
-
-    def on_leave(self, at: int) -> bool:
-        """True outside of working hours on a day of leave."""
-        return self.hours.on_leave(at)
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,9 @@ def load(files: Mapping[str, str], zones: Zones) -> Roster:
     people: dict[str, Person] = {}
     for place, team in enumerate(given.team):
         if team.id in teams:
-            raise _fail(text, f"$.team[{place}].id", f"team {team.id} is there twice", "give each team an id of its own")
+            raise _fail(
+                text, f"$.team[{place}].id", f"team {team.id} is there twice", "give each team an id of its own"
+            )
         teams[team.id] = Team(team.id, team.name, team.manager)
     for place, entry in enumerate(given.person):
         path = f"$.person[{place}]"
@@ -178,7 +176,9 @@ def _person(text: str, path: str, place: int, entry: PersonEntry, free: frozense
     if not any(hours.week):
         raise _fail(text, f"{path}.hours", f"{entry.id} never works", 'give hours, as in { mon-fri = ["09:00-17:00"] }')
     if not entry.channels:
-        raise _fail(text, f"{path}.channels", f"{entry.id} cannot be told anything", 'give a channel, such as "console"')
+        raise _fail(
+            text, f"{path}.channels", f"{entry.id} cannot be told anything", 'give a channel, such as "console"'
+        )
     return Person(
         id=entry.id,
         name=entry.name,
@@ -190,7 +190,7 @@ def _person(text: str, path: str, place: int, entry: PersonEntry, free: frozense
         languages=frozenset(entry.languages),
         weight=entry.weight,
         capacity=entry.capacity,
-        channels=tuple(entry.channels),
+        channels=entry.channels,
         place=place,
     )
 
@@ -251,6 +251,3 @@ def _one_of(names: Mapping[str, object]) -> str:
 
 def _fail(text: str, path: str, message: str, remedy: str) -> Exception:
     return fail(ROSTER_FILE, text, path, message, remedy)
-
-
-__all__ = ["CALENDARS_FILE", "DAY_MS", "ROSTER_FILE", "TOPICS", "Person", "Roster", "Team", "day_of", "load"]

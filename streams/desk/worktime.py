@@ -50,8 +50,8 @@ class Hours:
 def _within(spans: Iterable[Span], start: int, end: int) -> list[Span]:
     """Spans in order, those that touch joined, cut to what lies between two moments."""
     found: list[Span] = []
-    for low, high in sorted(spans):
-        low, high = max(low, start), min(high, end)  # noqa: PLW2901
+    for opens, closes in sorted(spans):
+        low, high = max(opens, start), min(closes, end)
         if low >= high:
             continue
         if found and low <= found[-1][1]:

@@ -1,0 +1,155 @@
+"""Who gets a request: a pure choice among those who can, with the way to it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from streams.desk import robin
+from streams.desk.roster import Person
+from streams.desk.routing import FollowUp, Pool, Route
+from streams.desk.rules import DeskRules
+from streams.desk.state import Rep
+from streams.desk.zones import DAY_MS
+
+MOST_NAMED = 5
+"""People that a trace names for one reason; the others are counted."""
+SOON_MS = 3 * DAY_MS
+"""Who works within this time can be given what is not for now."""
+
+
+class Desk(NamedTuple):
+    """What the desk knows when it chooses."""
+
+    rules: DeskRules
+    rep: Callable[[str], Rep]
+    load: Mapping[tuple[str, str], int]
+    """(person, class) → open requests."""
+
+
+class Wanted(NamedTuple):
+    """What somebody is looked for."""
+
+    follow_up: FollowUp
+    at: int
+    """The time at which they are to begin."""
+    language: str
+    declined: Collection[str]
+    favourites: tuple[tuple[str, str], ...]
+    """People who come first if they can, and why."""
+
+
+class Choice(NamedTuple):
+    """The outcome; without an owner the request waits."""
+
+    owner: Person | None
+    paid: int
+    """The credit that the owner paid; 0 if it was not by turns."""
+    trace: tuple[str, ...]
+
+
+def choose(wanted: Wanted, route: Route, credits: dict[str, int], desk: Desk) -> Choice:
+    """Choose somebody of the route's pool; changes `credits` if it goes by turns."""
+    pool = route.pool
+    if pool is None:
+        return Choice(None, 0, (route.tried, f"it goes to the queue {route.queue}"))
+    deadline = pool.schedule.add(wanted.at, wanted.follow_up.first_touch_ms) if wanted.follow_up.by_pool else None
+    trace = [route.tried]
+    for name, why in wanted.favourites:
+        person = desk.rules.roster.people.get(name)
+        if person is None:
+            continue
+        obstacle = hindrance(person, wanted, deadline, desk) or _rests(person, wanted, desk)
+        if not obstacle:
+            trace.append(f"{person.name} {why}")
+            return Choice(person, 0, tuple(trace))
+        trace.append(f"{person.name} {why}, but {obstacle}")
+    candidates, resting = _candidates(pool, route, wanted, deadline, desk, trace)
+    if not candidates and resting:
+        candidates = resting  # nobody rests who is the last
+    if not candidates:
+        trace.append(f"nobody in pool {pool.name} can take it")
+        return Choice(None, 0, tuple(trace))
+    if len(candidates) == 1:
+        trace.append(f"{candidates[0].name} is the only one")
+    if route.strategy == "least_loaded":
+        name = wanted.follow_up.name
+        owner = min(candidates, key=lambda it: (desk.load.get((it.id, name), 0) * 1_000 // it.weight, it.place))
+        trace.append(f"{owner.name} has least to do")
+        return Choice(owner, 0, tuple(trace))
+    owner, paid = robin.pick(credits, candidates, route.strategy == "weighted_round_robin")
+    if len(candidates) > 1:
+        trace.append(f"{owner.name} is next of {len(candidates)}: {_names(candidates)}")
+    return Choice(owner, paid, tuple(trace))
+
+
+def _candidates(
+    pool: Pool, route: Route, wanted: Wanted, deadline: int | None, desk: Desk, trace: list[str]
+) -> tuple[list[Person], list[Person]]:
+    """Those who can, and those who could if they did not rest; who is left out is said in the trace."""
+    found, resting, left_out = [], [], {}  # type: ignore[var-annotated]
+    for person in pool.people:
+        obstacle = hindrance(person, wanted, deadline, desk)
+        if not obstacle and route.match_language and wanted.language and wanted.language not in person.languages:
+            obstacle = f"does not speak {wanted.language}"
+        if not obstacle and (obstacle := _rests(person, wanted, desk)):
+            resting.append(person)
+        if obstacle:
+            left_out.setdefault(obstacle, []).append(person)
+        else:
+            found.append(person)
+    if left_out:
+        words = "; ".join(f"{_names(people)} ({obstacle})" for obstacle, people in left_out.items())
+        trace.append(f"left out of pool {pool.name}: {words}")
+    return found, resting
+
+
+def hindrance(person: Person, wanted: Wanted, deadline: int | None, desk: Desk) -> str:
+    """Why a person cannot be given the request, in words; empty if they can.
+
+    `deadline`: a request for now needs somebody whose shift lasts until then.
+    """
+    at, follow_up = wanted.at, wanted.follow_up
+    rep = desk.rep(person.id)
+    if person.id in wanted.declined:
+        return "declined it or missed it"
+    if rep.presence != "on" and (not rep.until or at < rep.until):
+        return "is away" if rep.presence == "away" else "is off"
+    if follow_up.by_pool:
+        until = person.on_until(at)
+        if rep.presence == "on" and at < rep.until:
+            until = max(until, rep.until)
+        if not until:
+            return "is on leave" if person.hours.on_leave(at) else "is not on shift"
+        if deadline is None or until < deadline:
+            return "ends the shift before the deadline"
+    elif not person.on_until(at):
+        start = person.schedule.next_start(at)
+        if start is None or start - at > SOON_MS:
+            return "is on leave" if person.hours.on_leave(at) else "is not on shift for days"
+    if desk.load.get((person.id, follow_up.name), 0) >= person.capacity:
+        return "has no room"
+    return ""
+
+
+def next_slot(pool: Pool, wanted: Wanted, desk: Desk) -> int | None:
+    """When the first of the pool works (from `wanted.at` on) who has not declined; None if nobody ever does."""
+    slots = []
+    for person in pool.people:
+        rep = desk.rep(person.id)
+        if person.id not in wanted.declined:
+            at = max(wanted.at, rep.until) if rep.presence != "on" else wanted.at
+            start = person.schedule.next_start(at)
+            if start is not None:
+                slots.append(start)
+    return min(slots, default=None)
+
+
+def _rests(person: Person, wanted: Wanted, desk: Desk) -> str:
+    return "missed two in this shift" if desk.rep(person.id).rest_until > wanted.at else ""
+
+
+def _names(people: list[Person]) -> str:
+    named = ", ".join(person.name for person in people[:MOST_NAMED])
+    more = len(people) - MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
