@@ -222,7 +222,7 @@ class LeadFold:
             if kind == "email_click":
                 verify(lead, email, at)
         self._touched[key] = record.offset
-        self._judge(key, lead, kind, event_id, as_of, fell)
+        self._judge(key, lead, kind, event_id, as_of, fell, value)
         return None
 
     def _moved(self, key: bytes, moved: Moved, value: bytes, event_id: bytes, occurred_at: int) -> None:
@@ -266,7 +266,9 @@ class LeadFold:
         """Stage and heat after a lead has become more, or less, by what another one told it."""
         self._judge(key, lead, "", None, as_of, True)
 
-    def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes | None, as_of: int, fell: bool) -> None:
+    def _judge(
+        self, key: bytes, lead: Lead, kind: str, event_id: bytes | None, as_of: int, fell: bool, value: bytes = b""
+    ) -> None:
         """Stage and heat after an accepted event, and when a tick is to look next."""
         rules = self._rules
         cause_event = None if event_id is None else event_id.hex()
@@ -275,6 +277,7 @@ class LeadFold:
         # The ceiling saves most leads the price of a score: below every mark nothing can happen.
         if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
             score, lead.ceiling = behaviour_and_ceiling(lead, rules, as_of)
+            waits_for = ""
             if (
                 lead.stage == INQUIRY
                 and next_stage(INQUIRY, True, score >= rules.mql_at and lead.email is not None) == MQL
@@ -282,6 +285,7 @@ class LeadFold:
                 lead.stage, lead.stage_since = MQL, as_of
                 cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
                 self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
+                waits_for = "mql"
             if not lead.hot_since and score >= rules.hot_at and reachable(lead):
                 lead.hot_since, fell = as_of, True
                 publisher = self._publisher
@@ -290,6 +294,9 @@ class LeadFold:
                 if not alerted_at or as_of - alerted_at >= rules.cooldown_s:
                     lead.keep(alerted_at=as_of)
                     publisher.hot_lead(key, lead, score, cause_event)
+                    waits_for = "hot"
+            if waits_for:
+                self._publisher.waiting(key, lead, waits_for, score, _country(value))
         if lead.hot_since:
             if fell or not lead.wake:
                 self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
@@ -390,6 +397,12 @@ class LeadFold:
             )
         )
         return True
+
+
+def _country(value: bytes) -> str:
+    """Where the event that caused it came from; "" where mail did, or nobody knows."""
+    (country,) = engagement_fields(value, "country") if value else ("",)
+    return str(country)
 
 
 def _keep_titles(lead: Lead, matched: tuple[Rule, ...], title: str) -> None:

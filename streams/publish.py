@@ -11,7 +11,7 @@ from datetime import date
 from schemas.codec import encode
 from schemas.fast import lead_state_writer
 from schemas.keys import partition_of
-from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected
+from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected, Waiting
 from schemas.wire import LOCK, prefix
 from streams.fold import Output
 from streams.lifecycle import INQUIRY, STAGES, VISITOR
@@ -31,6 +31,7 @@ _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _DUPLICATE: Header = ("ce_type", b"handraise.LeadDuplicate")
 INBOX = "lead.events"
+WAITING = "desk.waiting"
 EVIDENCE = {"m": "email_spelling", "e": "email_claimed", "p": "phone", "n": "name_and_company"}
 """What is thought to show that two leads are one person, by the first letter of its id."""
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -148,6 +149,22 @@ class Publisher:
         )
         headers = self._headers(alert_id, _ALERT, lead.as_of, key)
         self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
+
+    def waiting(self, key: bytes, lead: Lead, reason: str, score: int, country: str) -> None:
+        """Mail to the desk: somebody should follow up on this lead."""
+        record = Waiting(
+            lead_id=key.decode(),
+            reason=reason,
+            at=lead.as_of * 1_000,
+            score_millipoints=score,
+            level=self._rules.level(score),
+            country=country,
+            email=lead.email,
+            reasons=tuple(reason.text for reason in top_reasons(lead, self._rules, lead.as_of)),
+            source_partition=self._partition,
+            source_offset=self.offset,
+        )
+        self._outputs.append(Output(WAITING, self._partition, key, encode(record), []))
 
     def quarantine(
         self, key: bytes, value: bytes, event_id: bytes, verdict: str, reasons: tuple[str, ...], at_ms: int
