@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Sequence
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from streams.desk.fold import DeskFold
 
 from agents.lane.config import LaneConfig
 from schemas.codec import encode
 from schemas.records import Waited
-from streams.fold import FoldFactory, InboxRecord, PartitionFold, Sealed
+from streams.desk.rules import DeskRules
+from streams.fold import InboxRecord, PartitionFold, Sealed
 from streams.publish import WAITING
 
 ROLE = "desk"
@@ -40,14 +42,16 @@ def desk_config(
     *,
     bootstrap: str,
     partitions: int,
-    fold_factory: FoldFactory,
+    rules: DeskRules,
     prefix: str = "",
+    accept_poison: int = 0,
     instance_id: str | None = None,
     metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
 ) -> LaneConfig:
     """The lane of a desk worker; `partitions` are those of desk.waiting, the desk's inbox has one.
 
+    `accept_poison`: so many records that cannot be read are let through before the gauge counts.
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
     place = Place()
@@ -58,7 +62,9 @@ def desk_config(
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=1,
-        fold_factory=lambda partition, states: Placed(fold_factory(partition, states), place),
+        fold_factory=lambda partition, states: Placed(
+            DeskFold(partition, states, rules, partitions, accept_poison), place
+        ),
         outputs=(*OUTPUTS, WAITING),
         prefix=prefix,
         instance_id=instance_id,

@@ -142,10 +142,17 @@ def gateway() -> None:
     metavar="N",
     help="Reject N unreadable records of each partition without pausing it, then count as ever.",
 )
-@click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve metrics and health there; 0: any.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Serve metrics and health there, of several roles on the ports after it; 0: any.",
+)
 @click.option("--instance-id", help="Static membership: a restart under the same id gets its partitions back at once.")
 def worker(roles: tuple[str, ...], accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
-    """Fold events into lead states and alerts. Roles: leads."""
+    """Fold events into what they mean, until SIGTERM or Ctrl-C.
+
+    Roles: leads (states and alerts of leads), desk (who answers whom, until when); all of them in one go: all.
+    """
     from handraise import logs, serve
 
     given = settings()
