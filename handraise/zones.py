@@ -25,9 +25,7 @@ def zone(name: str) -> Zone | None:
         return None
 
     def offset(at: datetime) -> int:
-        shift = at.astimezone(info).utcoffset()
-        assert shift is not None
-        return shift // _MS
+        return (at.astimezone(info).utcoffset() or timedelta()) // _MS
 
     starts, offsets, at = [(FIRST - _EPOCH) // _MS], [offset(FIRST)], FIRST
     while at < LAST:

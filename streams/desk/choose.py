@@ -25,6 +25,8 @@ class Desk(NamedTuple):
     rep: Callable[[str], Rep]
     load: Mapping[tuple[str, str], int]
     """(person, class) → open requests."""
+    credits: Callable[[str], dict[str, int]]
+    """The round robin of a pool, which a choice changes."""
 
 
 class Wanted(NamedTuple):
@@ -45,14 +47,16 @@ class Choice(NamedTuple):
     owner: Person | None
     paid: int
     """The credit that the owner paid; 0 if it was not by turns."""
+    paid_in: str
+    """The pool in which it was paid."""
     trace: tuple[str, ...]
 
 
-def choose(wanted: Wanted, route: Route, credits: dict[str, int], desk: Desk) -> Choice:
-    """Choose somebody of the route's pool; changes `credits` if it goes by turns."""
+def choose(wanted: Wanted, route: Route, desk: Desk) -> Choice:
+    """Choose somebody of the route's pool, or of those that follow it; changes credits if it goes by turns."""
     pool = route.pool
     if pool is None:
-        return Choice(None, 0, (route.tried, f"it goes to the queue {route.queue}"))
+        return Choice(None, 0, "", (route.tried, f"it goes to the queue {route.queue}"))
     deadline = pool.schedule.add(wanted.at, wanted.follow_up.first_touch_ms) if wanted.follow_up.by_pool else None
     trace = [route.tried]
     for name, why in wanted.favourites:
@@ -62,25 +66,29 @@ def choose(wanted: Wanted, route: Route, credits: dict[str, int], desk: Desk) ->
         obstacle = hindrance(person, wanted, deadline, desk) or _rests(person, wanted, desk)
         if not obstacle:
             trace.append(f"{person.name} {why}")
-            return Choice(person, 0, tuple(trace))
+            return Choice(person, 0, "", tuple(trace))
         trace.append(f"{person.name} {why}, but {obstacle}")
-    candidates, resting = _candidates(pool, route, wanted, deadline, desk, trace)
-    if not candidates and resting:
-        candidates = resting  # nobody rests who is the last
+    candidates: list[Person] = []
+    turn: Pool = pool
+    after: Pool | None = pool
+    while not candidates and after is not None:
+        turn, after = after, after.then
+        candidates, resting = _candidates(turn, route, wanted, deadline, desk, trace)
+        candidates = candidates or resting  # nobody rests who is the last
     if not candidates:
-        trace.append(f"nobody in pool {pool.name} can take it")
-        return Choice(None, 0, tuple(trace))
+        trace.append("nobody can take it now")
+        return Choice(None, 0, "", tuple(trace))
     if len(candidates) == 1:
         trace.append(f"{candidates[0].name} is the only one")
     if route.strategy == "least_loaded":
         name = wanted.follow_up.name
         owner = min(candidates, key=lambda it: (desk.load.get((it.id, name), 0) * 1_000 // it.weight, it.place))
         trace.append(f"{owner.name} has least to do")
-        return Choice(owner, 0, tuple(trace))
-    owner, paid = robin.pick(credits, candidates, route.strategy == "weighted_round_robin")
+        return Choice(owner, 0, "", tuple(trace))
+    owner, paid = robin.pick(desk.credits(turn.name), candidates, route.strategy == "weighted_round_robin")
     if len(candidates) > 1:
         trace.append(f"{owner.name} is next of {len(candidates)}: {_names(candidates)}")
-    return Choice(owner, paid, tuple(trace))
+    return Choice(owner, paid, turn.name, tuple(trace))
 
 
 def _candidates(
@@ -135,7 +143,7 @@ def hindrance(person: Person, wanted: Wanted, deadline: int | None, desk: Desk) 
 def next_slot(pool: Pool, wanted: Wanted, desk: Desk) -> int | None:
     """When the first of the pool works (from `wanted.at` on) who has not declined; None if nobody ever does."""
     slots = []
-    for person in pool.people:
+    for person in (*pool.people, *(pool.then.people if pool.then else ())):
         rep = desk.rep(person.id)
         if person.id not in wanted.declined:
             at = max(wanted.at, rep.until) if rep.presence != "on" else wanted.at

@@ -25,7 +25,7 @@ def pick(credits: dict[str, int], candidates: Sequence[Person], weighted: bool) 
 
 
 def give_back(credits: dict[str, int], person: str, paid: int) -> None:
-    """Return what a person has paid; all credits move together, so that their sum stays near 0 and nobody new is late."""
+    """Return what a person has paid; then all move together, so that their sum is near 0 and no newcomer starves."""
     credits[person] = credits.get(person, 0) + paid
     excess = sum(credits.values()) // len(credits)
     for each in credits:

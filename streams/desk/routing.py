@@ -4,98 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from streams.desk.roster import TOPICS, Person, Roster, Topic, Word
+from streams.desk.roster import TOPICS, Person, Roster
+from streams.desk.routing_file import (
+    CLASSES,
+    ROUTING_FILE,
+    ClassEntry,
+    Fault,
+    PoolEntry,
+    RoutingFile,
+    RuleEntry,
+    faults,
+)
 from streams.desk.worktime import Schedule, together
 from streams.desk.zones import MINUTE_MS
 from streams.rulefile import RuleError, fail, parse
 
-ROUTING_FILE = "routing.toml"
-CHECK_QUEUE = "check"
-"""The queue of hands that may be spam."""
-MANAGER_QUEUE = "manager"
-"""The queue of requests that nobody has answered in time."""
-CLASSES = ("qualified", "hot_lead", "contact_request")
-"""The follow-up classes that are routed, the most urgent last."""
-SUSPECT = "suspect"
 _MOST_MEMO = 8_192
-
-Minutes = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
-ClassName = Literal["contact_request", "hot_lead", "qualified"]
-
-
-class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named queue, and the person who answers for what is in it."""
-
-    responsible: str
-
-
-class PoolEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who a rule chooses from: those who fit all that is given; and the queue for when nobody can be found."""
-
-    queue: str
-    people: list[str] = []
-    team: str = ""
-    topic: Topic | None = None
-    territory: str = ""
-    language: str = ""
-
-
-class RungEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A step of a ladder, so many minutes after the request was given to somebody."""
-
-    after_minutes: Minutes
-    do: Literal["remind", "offer", "reassign", "queue", "escalate"]
-
-
-class ClassEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a class of requests is followed up; all minutes are working time."""
-
-    time: Literal["pool", "owner"]
-    first_touch_minutes: Minutes
-    retry_minutes: Minutes
-    ladder: list[RungEntry]
-    accepted_minutes: Minutes = 10
-    tell: bool = True
-
-
-class TriesEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When somebody who was not reached is tried again: minutes of working time between two tries."""
-
-    after_minutes: list[Minutes]
-    late_minutes: Minutes
-
-
-class RuleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One routing rule: what a request must be like (what is left out fits all), and who gets it."""
-
-    id: Word
-    classes: list[ClassName] = []
-    topics: list[Topic] = []
-    countries: list[Country] = []
-    territories: list[str] = []
-    languages: list[str] = []
-    score_at_least: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
-    known_account: bool | None = None
-    pool: str = ""
-    queue: str = ""
-    strategy: Literal["weighted_round_robin", "round_robin", "least_loaded"] = "weighted_round_robin"
-    match_language: bool = False
-
-
-class RoutingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """rules/routing.toml."""
-
-    territories: dict[str, list[Country]]
-    queues: dict[str, Queue]
-    pools: dict[str, PoolEntry]
-    classes: dict[str, ClassEntry]
-    tries: TriesEntry
-    rule: list[RuleEntry]
 
 
 class Asked(NamedTuple):
@@ -118,7 +44,8 @@ class Pool:
     people: tuple[Person, ...]
     queue: str
     schedule: Schedule
-    """The time in which one of them works."""
+    """The time in which one of them works, or of the pools that follow."""
+    then: Pool | None = None
 
 
 class Rung(NamedTuple):
@@ -226,9 +153,11 @@ def load(files: Mapping[str, str], roster: Roster) -> Routing:
     """The routing rules from the text of routing.toml, for this roster.  Raises RuleError."""
     text = files[ROUTING_FILE]
     given = parse(ROUTING_FILE, text, RoutingFile)
-    for path, message, remedy in _faults(given, roster):
+    for path, message, remedy in faults(given, roster):
         raise _fail(text, path, message, remedy)
-    pools = {name: _pool(name, entry, roster) for name, entry in given.pools.items()}
+    pools: dict[str, Pool] = {}
+    for name in given.pools:
+        _build(name, given, roster, pools)
     rules = tuple(
         _Rule(entry, frozenset(_countries(entry, given)), pools[entry.pool] if entry.pool else None)
         for entry in given.rule
@@ -262,7 +191,16 @@ def _follow_up(name: str, entry: ClassEntry) -> FollowUp:
     )
 
 
-def _pool(name: str, entry: PoolEntry, roster: Roster) -> Pool:
+def _build(name: str, given: RoutingFile, roster: Roster, pools: dict[str, Pool]) -> Pool:
+    """The pool of that name and those that follow it, built once each."""
+    if name not in pools:
+        entry = given.pools[name]
+        then = _build(entry.then, given, roster, pools) if entry.then else None
+        pools[name] = _pool(name, entry, roster, then)
+    return pools[name]
+
+
+def _pool(name: str, entry: PoolEntry, roster: Roster, then: Pool | None) -> Pool:
     people = tuple(
         person
         for person in roster.people.values()
@@ -272,85 +210,12 @@ def _pool(name: str, entry: PoolEntry, roster: Roster) -> Pool:
         and (not entry.territory or entry.territory in person.territories)
         and (not entry.language or entry.language in person.languages)
     )
-    return Pool(name, people, entry.queue, together(person.schedule for person in people))
+    schedules = [person.schedule for person in people]
+    return Pool(name, people, entry.queue, together([*schedules, *([then.schedule] if then else [])]), then)
 
 
 def _countries(rule: RuleEntry, given: RoutingFile) -> set[str]:
     return set(rule.countries).union(*(given.territories[name] for name in rule.territories))
-
-
-Fault = tuple[str, str, str]
-"""Path, message, remedy."""
-
-
-def _faults(given: RoutingFile, roster: Roster) -> Iterator[Fault]:
-    """Names that stand for nothing, and territories that overlap."""
-    owner: dict[str, str] = {}
-    for name, countries in given.territories.items():
-        for country in countries:
-            if owner.setdefault(country, name) != name:
-                message = f"territories {owner[country]} and {name} overlap: {country} is in both"
-                yield f"$.territories.{name}", message, f"take {country} out of one of them"
-    people, territories = list(roster.people), list(given.territories)
-    for person in roster.people.values():
-        for name in sorted(person.territories - given.territories.keys()):
-            message = f"{person.id} in roster.toml has a territory {name!r} that is not here"
-            yield "$.territories", message, f"add it here, or {_use(territories)} there"
-    for name, queue in given.queues.items():
-        if queue.responsible not in roster.people:
-            message = f"queue {name}: {queue.responsible!r} is no person of the roster"
-            yield f"$.queues.{name}.responsible", message, _use(people)
-    for name, why in ((CHECK_QUEUE, "what may be spam"), (MANAGER_QUEUE, "what nobody answered in time")):
-        if name not in given.queues:
-            yield "$.queues", f"there is no queue {name!r}", f"add it: {why} goes there"
-    for name, pool in given.pools.items():
-        yield from _pool_faults(f"$.pools.{name}", name, pool, given, roster)
-    yield from _class_faults(given)
-    ids: set[str] = set()
-    for place, rule in enumerate(given.rule):
-        yield from _rule_faults(f"$.rule[{place}]", rule, given, ids)
-        ids.add(rule.id)
-    if not given.rule:
-        yield "$.rule", "there is no rule", "add a [[rule]] that takes all: with id and pool alone"
-
-
-def _pool_faults(path: str, name: str, pool: PoolEntry, given: RoutingFile, roster: Roster) -> Iterator[Fault]:
-    for person in pool.people:
-        if person not in roster.people:
-            yield f"{path}.people", f"pool {name}: {person!r} is no person of the roster", _use(roster.people)
-    if pool.team and pool.team not in roster.teams:
-        yield f"{path}.team", f"pool {name}: there is no team {pool.team!r}", _use(roster.teams)
-    if pool.territory and pool.territory not in given.territories:
-        yield f"{path}.territory", f"pool {name}: there is no territory {pool.territory!r}", _use(given.territories)
-    if pool.queue not in given.queues:
-        yield f"{path}.queue", f"pool {name}: there is no queue {pool.queue!r}", _use(given.queues)
-
-
-def _class_faults(given: RoutingFile) -> Iterator[Fault]:
-    for name in (*CLASSES, SUSPECT):
-        if name not in given.classes:
-            yield "$.classes", f"there is no class {name!r}", f"add [classes.{name}]"
-    for name, entry in given.classes.items():
-        if name not in (*CLASSES, SUSPECT):
-            yield f"$.classes.{name}", f"there is no class {name!r}", _use((*CLASSES, SUSPECT))
-        minutes = [rung.after_minutes for rung in entry.ladder]
-        if minutes != sorted(set(minutes)):
-            yield f"$.classes.{name}.ladder", f"class {name}: the ladder does not rise", "let after_minutes rise"
-
-
-def _rule_faults(path: str, rule: RuleEntry, given: RoutingFile, ids: set[str]) -> Iterator[Fault]:
-    if rule.id in ids:
-        yield f"{path}.id", f"rule {rule.id} is there twice", "give each rule an id of its own"
-    if bool(rule.pool) == bool(rule.queue):
-        yield f"{path}.pool", f"rule {rule.id} does not say who gets it", "give exactly one of pool and queue"
-    if rule.pool and rule.pool not in given.pools:
-        yield f"{path}.pool", f"rule {rule.id}: there is no pool {rule.pool!r}", _use(given.pools)
-    if rule.queue and rule.queue not in given.queues:
-        yield f"{path}.queue", f"rule {rule.id}: there is no queue {rule.queue!r}", _use(given.queues)
-    for name in rule.territories:
-        if name not in given.territories:
-            message = f"rule {rule.id}: there is no territory {name!r}"
-            yield f"{path}.territories", message, _use(given.territories)
 
 
 def _vain(given: RoutingFile, pools: Mapping[str, Pool], rules: tuple[_Rule, ...]) -> Iterator[Fault]:
@@ -395,10 +260,6 @@ def _wider(mine: Iterable[str], theirs: Iterable[str]) -> bool:
     """True if what I name includes what they do; to name nothing is to mean all."""
     named = set(theirs)
     return not set(mine) or (bool(named) and named <= set(mine))
-
-
-def _use(names: Iterable[str]) -> str:
-    return f"use one of: {', '.join(names) or '(there is none yet)'}"
 
 
 def _fail(text: str, path: str, message: str, remedy: str) -> RuleError:

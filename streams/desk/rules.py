@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from streams.desk import roster, routing
 from streams.desk.roster import CALENDARS_FILE, ROSTER_FILE, Roster
-from streams.desk.routing import ROUTING_FILE, Routing
+from streams.desk.routing import Routing
+from streams.desk.routing_file import ROUTING_FILE
 from streams.desk.zones import Zones
 from streams.rulefile import RuleError
 

@@ -17,9 +17,9 @@ def rep_key(rep: str) -> bytes:
     return b"p/" + rep.encode()
 
 
-def held_key(identifier: str) -> bytes:
-    """The key of an identifier (a lead id)."""
-    return b"l/" + identifier.encode()
+def held_key(topic: str, identifier: str) -> bytes:
+    """The key of an identifier (a lead id) among requests of one topic."""
+    return f"l/{topic}/{identifier}".encode()
 
 
 def waiting_key(partition: int) -> bytes:
@@ -69,7 +69,9 @@ class Case(msgspec.Struct, array_like=True, tag="C", gc=False, kw_only=True):
     since: int = 0
     """From here the wait for the next step counts, ..."""
     left: int = 0
-    """... so much working time, in ms; -1: no working time but what `due` says."""
+    """... so much working time, in ms."""
+    paused: int = 0
+    """What was left of the ladder's step when somebody acknowledged."""
     due: int = 0
     """When a tick is to look at this case; 0 never."""
     next_slot: int = 0
@@ -82,11 +84,13 @@ class Case(msgspec.Struct, array_like=True, tag="C", gc=False, kw_only=True):
     accepted_by: list[str] = []
     """Whose acknowledgement has paused the ladder once."""
     charged: int = 0
-    """The credit that its owner paid for it."""
+    """The credit that its owner paid for it ..."""
+    charged_in: str = ""
+    """... in the round robin of this pool."""
     heard: list[str] = []
     """Ids of the last activities, against repeats."""
     former: str = ""
-    """The owner while it waits in a queue, or before it was reopened."""
+    """Who had it before it went to a queue."""
     engagement: bytes = b""
     """Of a suspect, until it is released."""
 

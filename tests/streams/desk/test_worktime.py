@@ -12,10 +12,14 @@ from handraise.zones import zone
 from streams.desk.worktime import Hours, Schedule, add_without, together
 from streams.desk.zones import DAY_MS, MINUTE_MS
 
-NAMES = ("Europe/Lisbon", "Europe/Copenhagen", "Europe/Istanbul", "America/St_Johns", "Asia/Kathmandu", "Africa/Casablanca",
-         "Australia/Lord_Howe")  # fmt: skip
-TURNS = tuple(int(datetime(*day, tzinfo=UTC).timestamp()) * 1_000 for day in (
-    (2026, 3, 29), (2026, 10, 25), (2026, 3, 8), (2026, 11, 1), (2026, 4, 5), (2027, 2, 7), (2026, 12, 31)))  # fmt: skip
+NAMES = (
+    *("Europe/Lisbon", "Europe/Copenhagen", "Europe/Istanbul", "America/St_Johns"),
+    *("Asia/Kathmandu", "Africa/Casablanca", "Australia/Lord_Howe"),
+)
+TURNS = tuple(
+    int(datetime.fromisoformat(f"{day}T00:00+00:00").timestamp()) * 1_000
+    for day in ("2026-03-29", "2026-10-25", "2026-03-08", "2026-11-01", "2026-04-05", "2027-02-07", "2026-12-31")
+)
 """Days on or near which some clock changes, or a year ends."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
