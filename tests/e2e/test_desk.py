@@ -3,16 +3,18 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import Producer
 
-from schemas.codec import decode
-from schemas.records import Assignment, Engagement, Notice
+from schemas.codec import decode, encode
+from schemas.keys import partition_of
+from schemas.records import Assignment, Engagement, Notice, Waiting
 from tests.e2e.deployment import ROOT, Child, Deployment, Supervisor, call, until
 from tests.e2e.reading import rows
 
@@ -206,6 +208,51 @@ def test_two_hundred_hands_under_kills(opened: Callable[[str], Desk]) -> None:
     ]
     assert len(passed) == len(set(passed)) == 200
     desk.stop()
+
+
+def wait_at_the_desk(place: Deployment, numbers: Iterable[int]) -> None:
+    """Write mail to the desk as leads that got hot do."""
+    producer = Producer({"bootstrap.servers": place.kafka})
+    for number in numbers:
+        lead = place.lead("u", f"visitor-{number}")
+        waiting = Waiting(lead, "hot", time.time_ns() // 1_000_000, 61_000, 1, "DK", None, ("looked at Pricing",), 0, 0)
+        where = partition_of(lead.encode(), place.partitions)
+        producer.produce(place.topic("desk.waiting"), encode(waiting), lead.encode(), where)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def test_what_waits_arrives_once_under_kills(opened: Callable[[str], Desk]) -> None:
+    """Leads that wait on desk.waiting get one decision each, though the desk is killed while it copies them."""
+    shop = opened(ALWAYS)
+    desk = Supervisor(shop.place, lambda: worker(shop.place))
+    for kill in range(3):
+        wait_at_the_desk(shop.place, range(kill * 400, kill * 400 + 400))
+        until(lambda kill=kill: len(shop.said()) > kill * 400, "the desk to be at work")  # type: ignore[misc]
+        desk.child.process.kill()
+        until(lambda kill=kill: desk.restarts > kill, "the next desk")  # type: ignore[misc]
+    until(lambda: len({each.lead_id for each in shop.said()}) == 1_200, "all leads to be followed up")
+    shop.audited(0)
+    firsts = [each for each in shop.said() if each.cause != "deadline"]
+    assert len(firsts) == len({each.request_id for each in firsts}) == 1_200
+    assert {each.follow_up_class for each in firsts} == {"hot_lead"}
+    desk.stop()
+
+
+def test_who_gets_hot_is_followed_up(opened: Callable[[str], Desk]) -> None:
+    """A trial, the prices and two projects make a lead hot; it has an owner's follow-up without having raised a hand."""
+    shop = opened(ALWAYS)
+    roles = shop.place.start("worker", "all", "--metrics-port", "0")
+    did = [("identify", {"traits": {"email": "elif@kestrel.example"}}), ("track", {"event": "Trial Started"})]
+    did += [("page", {"properties": {"path": "/pricing", "title": "Pricing"}})]
+    did += [("track", {"event": "Project Created", "properties": {"name": name}}) for name in ("north", "south")]
+    post(shop.gateway, *(call(kind, n, userId="visitor-9", **fields) for n, (kind, fields) in enumerate(did)))
+    hot = until(
+        lambda: [each for each in shop.of(9) if each.follow_up_class == "hot_lead"], "the hot lead to be followed up"
+    )
+    assert hot[-1].owner in {"ana", "ben"}
+    assert len({each.owner for each in shop.of(9)}) == 1
+    roles.stop()
 
 
 def test_after_a_kill_the_next_hand_is_owned_within_five_seconds(opened: Callable[[str], Desk]) -> None:
