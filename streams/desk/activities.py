@@ -150,7 +150,7 @@ class Activities:
         case.attempt, case.declined = 0, []
         if case.follow_up_class == SUSPECT:
             case.follow_up_class = "contact_request"
-        self._cases.route(case, at, "reopen", ((owner, "had it before"),) if owner else ())
+        self._cases.receive(case, at, "reopen", owner)
 
     def _refuse(self, person: Person, case: Case | None, text: str, at: int) -> None:
         channels = person.channels
