@@ -27,7 +27,7 @@ class Cases:
 
     def __init__(self, rules: DeskRules, memory: Memory, publisher: DeskPublisher) -> None:
         self.rules, self.memory, self.publisher = rules, memory, publisher
-        self.desk = Desk(rules, memory.rep, memory.load, memory.credits)
+        self.desk = Desk(rules, memory.reps, memory.load, memory.credits)
 
     # -- time
 
@@ -50,7 +50,9 @@ class Cases:
     def wait(self, case: Case, since: int, working_ms: int) -> None:
         """The case is to be looked at after so much working time."""
         case.since, case.left = since, working_ms
-        case.due = self.after(case, working_ms)
+        case.due = case.promised = self.after(case, working_ms)
+        if case.status in ("assigned", "offered"):
+            case.promised = self._first_touch(case)
 
     def after(self, case: Case, working_ms: int) -> int:
         """The moment so much working time after the case's wait began; outages do not count."""
@@ -59,15 +61,15 @@ class Cases:
 
     def deadline(self, case: Case) -> int | None:
         """When the owner has to have done something; None if nothing is due."""
-        if case.status in FINAL:
-            return None
-        if case.status not in ("assigned", "offered"):
-            return case.due
+        return None if case.status in FINAL else case.promised
+
+    def _first_touch(self, case: Case) -> int:
+        """When the case is taken away from its owner, if nothing happens."""
         ladder, rung, working_ms = self.follow_up(case).ladder, case.rung, case.left
         while rung + 1 < len(ladder) and ladder[rung].do == "remind":
             rung += 1
             working_ms += ladder[rung].wait_ms
-        return self.after(case, working_ms)
+        return self.after(case, working_ms) if working_ms != case.left else case.due
 
     # -- somebody asks
 

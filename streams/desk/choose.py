@@ -22,7 +22,8 @@ class Desk(NamedTuple):
     """What the desk knows when it chooses."""
 
     rules: DeskRules
-    rep: Callable[[str], Rep]
+    reps: Mapping[str, Rep]
+    """What people have said and done; those who have not are not there."""
     load: Mapping[tuple[str, str], int]
     """(person, class) → open requests."""
     credits: Callable[[str], dict[str, int]]
@@ -95,17 +96,22 @@ def _candidates(
     pool: Pool, route: Route, wanted: Wanted, deadline: int | None, desk: Desk, trace: list[str]
 ) -> tuple[list[Person], list[Person]]:
     """Those who can, and those who could if they did not rest; who is left out is said in the trace."""
-    found, resting, left_out = [], [], {}  # type: ignore[var-annotated]
+    found: list[Person] = []
+    resting: list[Person] = []
+    left_out: dict[str, list[Person]] = {}
+    language = wanted.language if route.match_language else ""
     for person in pool.people:
         obstacle = hindrance(person, wanted, deadline, desk)
-        if not obstacle and route.match_language and wanted.language and wanted.language not in person.languages:
-            obstacle = f"does not speak {wanted.language}"
+        if not obstacle and language and language not in person.languages:
+            obstacle = f"does not speak {language}"
         if not obstacle and (obstacle := _rests(person, wanted, desk)):
             resting.append(person)
-        if obstacle:
-            left_out.setdefault(obstacle, []).append(person)
-        else:
+        if not obstacle:
             found.append(person)
+        elif obstacle in left_out:
+            left_out[obstacle].append(person)
+        else:
+            left_out[obstacle] = [person]
     if left_out:
         words = "; ".join(f"{_names(people)} ({obstacle})" for obstacle, people in left_out.items())
         trace.append(f"left out of pool {pool.name}: {words}")
@@ -118,15 +124,15 @@ def hindrance(person: Person, wanted: Wanted, deadline: int | None, desk: Desk) 
     `deadline`: a request for now needs somebody whose shift lasts until then.
     """
     at, follow_up = wanted.at, wanted.follow_up
-    rep = desk.rep(person.id)
+    rep = desk.reps.get(person.id)
     if person.id in wanted.declined:
         return "declined it or missed it"
-    if rep.presence != "on" and (not rep.until or at < rep.until):
+    if rep is not None and rep.presence != "on" and (not rep.until or at < rep.until):
         return "is away" if rep.presence == "away" else "is off"
     if follow_up.by_pool:
         until = person.on_until(at)
-        if rep.presence == "on" and at < rep.until:
-            until = max(until, rep.until)
+        if rep is not None and rep.presence == "on" and until < rep.until and at < rep.until:
+            until = rep.until
         if not until:
             return "is on leave" if person.hours.on_leave(at) else "is not on shift"
         if deadline is None or until < deadline:
@@ -144,9 +150,9 @@ def next_slot(pool: Pool, wanted: Wanted, desk: Desk) -> int | None:
     """When the first of the pool works (from `wanted.at` on) who has not declined; None if nobody ever does."""
     slots = []
     for person in (*pool.people, *(pool.then.people if pool.then else ())):
-        rep = desk.rep(person.id)
+        rep = desk.reps.get(person.id)
         if person.id not in wanted.declined:
-            at = max(wanted.at, rep.until) if rep.presence != "on" else wanted.at
+            at = max(wanted.at, rep.until) if rep is not None and rep.presence != "on" else wanted.at
             start = person.schedule.next_start(at)
             if start is not None:
                 slots.append(start)
@@ -154,7 +160,8 @@ def next_slot(pool: Pool, wanted: Wanted, desk: Desk) -> int | None:
 
 
 def _rests(person: Person, wanted: Wanted, desk: Desk) -> str:
-    return "missed two in this shift" if desk.rep(person.id).rest_until > wanted.at else ""
+    rep = desk.reps.get(person.id)
+    return "missed two in this shift" if rep is not None and rep.rest_until > wanted.at else ""
 
 
 def _names(people: list[Person]) -> str:

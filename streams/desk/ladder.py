@@ -24,9 +24,8 @@ class Ladder:
         """A case is due; it is remembered again with its next due time, or forgotten."""
         if case.status in FINAL:
             return self._memory.drop(case)
-        due = self._cases.after(case, case.left)
-        if due > now:  # an outage has moved it
-            case.due = due
+        if self._cases.after(case, case.left) > now:  # an outage has moved it
+            self._cases.wait(case, case.since, case.left)
             return self._memory.keep(case)
         if case.status in WAITING and now - case.asks[-1].requested_at >= KEPT_MS:
             return self._cases.close(case, "expired", now, "too_late", ("nobody has done anything for 30 days",))

@@ -35,7 +35,8 @@ class Memory:
         self._has: dict[bytes, tuple[str, str]] = {}
         self._dues: dict[bytes, int] = {}
         self._heap: list[tuple[int, bytes]] = []
-        self._reps: dict[str, Rep] = {}
+        self.reps: dict[str, Rep] = {}
+        """What people have said and done."""
         self.load: dict[tuple[str, str], int] = {}
         """(person, class) → open requests."""
         for key, value in states.items():
@@ -44,7 +45,7 @@ class Memory:
                 if isinstance(found, Case):
                     self._note(key, found)
             elif key[:2] == b"p/":
-                self._reps[key[2:].decode()] = cast("Rep", state.decode(value))
+                self.reps[key[2:].decode()] = cast("Rep", state.decode(value))
         clock = self._get(CLOCK)
         self.clock = clock if isinstance(clock, Clock) else Clock()
 
@@ -57,11 +58,11 @@ class Memory:
 
     def rep(self, person: str) -> Rep:
         """What a person has said and done; change it and `put_rep` it."""
-        return self._reps.get(person) or Rep()
+        return self.reps.get(person) or Rep()
 
     def put_rep(self, person: str, rep: Rep) -> None:
         """Remember it."""
-        self._reps[person] = rep
+        self.reps[person] = rep
         self._put(rep_key(person), rep)
 
     def credits(self, pool: str) -> dict[str, int]:

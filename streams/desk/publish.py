@@ -22,6 +22,7 @@ _NOTICE: Header = ("ce_type", b"handraise.Notice")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_S = 86_400
+_MOST_KEYS = 4_096
 
 
 class DeskPublisher:
@@ -32,6 +33,7 @@ class DeskPublisher:
         self._outputs: list[Output] = []
         self._count = 0
         self._second, self._time = -1, b""
+        self._partition_of: dict[bytes, int] = {}
         self.offset = 0
         """The inbox record that is being folded."""
 
@@ -46,8 +48,7 @@ class DeskPublisher:
 
     def engagement(self, lead_id: str, value: bytes) -> None:
         """The event that carried a raised hand goes to its lead, so that it scores."""
-        key = lead_id.encode()
-        self._outputs.append(Output(LEADS, partition_of(key, self._partitions), key, value, []))
+        self._send(LEADS, lead_id.encode(), value, [])
 
     def assignment(self, case: Case, at: int, due: int | None, cause: str, trace: tuple[str, ...]) -> None:
         """Who has a case: one record for each of its requests."""
@@ -117,7 +118,12 @@ class DeskPublisher:
         self._send("engagement.rejected", key, encode(record), headers)
 
     def _send(self, topic: str, key: bytes, value: bytes, headers: list[Header]) -> None:
-        self._outputs.append(Output(topic, partition_of(key, self._partitions), key, value, headers))
+        partition = self._partition_of.get(key)
+        if partition is None:
+            if len(self._partition_of) >= _MOST_KEYS:
+                self._partition_of.clear()
+            partition = self._partition_of[key] = partition_of(key, self._partitions)
+        self._outputs.append(Output(topic, partition, key, value, headers))
 
     def _next_id(self) -> str:
         self._count += 1

@@ -74,6 +74,8 @@ class Case(msgspec.Struct, array_like=True, tag="C", gc=False, kw_only=True):
     """What was left of the ladder's step when somebody acknowledged."""
     due: int = 0
     """When a tick is to look at this case; 0 never."""
+    promised: int = 0
+    """When something has to have happened, as it was published last."""
     next_slot: int = 0
     attempt: int = 0
     decided_at: int = 0
