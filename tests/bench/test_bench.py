@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import gateway, latency, leads, memory, restart
+from bench import desk, gateway, latency, leads, memory, restart
 from bench.kit import percentile
 from bench.traffic import traffic
 
@@ -30,6 +30,14 @@ def test_leads(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert all(row["cpu_us_per_event"] > 0 for row in (lane, counting, alone))
     assert alone["lead.state_per_event"] > 0
     assert "LeadFold" in (tmp_path / "lane.txt").read_text()
+
+
+def test_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each raised hand gets an assignment, two notices and its event on the way to the lead; the profile is written."""
+    monkeypatch.setattr(desk, "PROFILE", tmp_path / "desk.txt")
+    rows = _rows(desk.run(count=300, runs=1, profile=True), 2)
+    assert [row["outputs_each"] for row in rows] == [4.0, 4.0]
+    assert "fold.py" in (tmp_path / "desk.txt").read_text()
 
 
 def test_latency(kafka: str) -> None:
