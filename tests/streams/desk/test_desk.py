@@ -298,3 +298,16 @@ def test_presence_without_an_end_lasts_to_the_next_shift() -> None:
     box.wait(DAY, 9_000).get(hand(2, at=box.now))
     assert box.last(2).owner == "ben"
     assert isinstance(here("ben", "on"), Presence)
+
+
+def test_a_new_worker_knows_what_the_old_one_knew() -> None:
+    """Presence, misses, turns, open requests and the place on desk.waiting outlive a worker."""
+    box = Box(SMALL).get(Tick(MONDAY), here("ana", "away"), here("ceyda", "away"), hand(1), hand(2), waited(5, "u:x"))
+    box.wait(6 * MINUTE).restart().get(here("ceyda", "on"), hand(3, at=box.now), waited(5, "u:y"))
+    trace = " ".join(box.last(3).trace)
+    assert "Ana Duarte (is away)" in trace
+    assert "Ben Holm (missed two in this shift)" in trace
+    assert box.last(3).owner == "ceyda"
+    assert {it.request_id for it in box.said(Assignment) if it.request_id[0] == "w"} == {"w0-5"}
+    box.restart().get(did(1, "ben", "accept", 1))
+    assert box.last(1).status == "accepted"
