@@ -33,13 +33,13 @@ IDS = ("u:a", "u:b", "e:a", "e:b", "e:c", "a:1", "a:2", "a:3")
 KINDS = ("accept", "accept", "decline", "attempted", "contacted", "no_show", "won", "lost", "spam", "release", "reopen")
 OPEN = {"assigned", "offered", "queued", "accepted", "attempted", "escalated"}
 FINAL = {"contacted", "won", "lost", "spam", "expired"}
-STEPS = (0, 1_000, 9_000, 9_000, MINUTE, 7 * MINUTE, HOUR, 9 * HOUR, 3 * DAY)
+STEPS = (0, 0, 1_000, 9_000, MINUTE, 2 * MINUTE, 7 * MINUTE, 7 * MINUTE, HOUR, 9 * HOUR)
 
 Story = list[tuple[int, Record]]
 
 
 @st.composite
-def stories(draw: st.DrawFn, most: int = 40) -> Story:
+def stories(draw: st.DrawFn, most: int = 60) -> Story:
     """What happens at the desk in some days: (when it was appended, what), ticks included."""
     at, number, offset, story = MONDAY, 0, 0, [(MONDAY, Tick(MONDAY))]
     for _ in range(draw(st.integers(1, most))):
@@ -68,7 +68,7 @@ def stories(draw: st.DrawFn, most: int = 40) -> Story:
             reason = draw(st.sampled_from(("hot", "mql")))
             story.append((at, waited(offset, draw(st.sampled_from(IDS)), reason, at)))
         elif what == "presence":
-            until = draw(st.sampled_from((None, at + HOUR)))
+            until = draw(st.sampled_from((None, at + 9 * HOUR)))
             story.append((at, here(rep, draw(st.sampled_from(("on", "away", "off"))), until, at)))
         else:
             story.append((at, Tick(at)))
