@@ -10,9 +10,11 @@ import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from schemas.fast import (
+    assignment_encoder,
     device_lost_encoder,
     engagement_encoder,
     link_encoder,
+    notice_encoder,
     quarantined_encoder,
     tick_encoder,
     transition_encoder,
@@ -137,10 +139,12 @@ def _broken(error: Exception, value: bytes, at: int) -> Undecodable:
 
 
 _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
+    "Assignment": assignment_encoder,
     "DeviceLost": device_lost_encoder,
     "Engagement": engagement_encoder,
     "LeadTransition": transition_encoder,
     "Link": link_encoder,
+    "Notice": notice_encoder,
     "Quarantined": quarantined_encoder,
     "Tick": tick_encoder,
 }

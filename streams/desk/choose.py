@@ -14,6 +14,7 @@ from streams.desk.zones import DAY_MS
 
 MOST_NAMED = 5
 """People that a trace names for one reason; the others are counted."""
+NEVER = 1 << 62
 SOON_MS = 3 * DAY_MS
 """Who works within this time can be given what is not for now."""
 
@@ -100,7 +101,19 @@ def _candidates(
     resting: list[Person] = []
     left_out: dict[str, list[Person]] = {}
     language = wanted.language if route.match_language else ""
+    at, name, reps, load, declined = wanted.at, wanted.follow_up.name, desk.reps, desk.load, wanted.declined
+    until_at_least = (deadline or NEVER) if wanted.follow_up.by_pool else NEVER
     for person in pool.people:
+        rep = reps.get(person.id)  # most can take it, which is seen here without asking what hinders them
+        if (
+            (rep is None or (rep.presence == "on" and rep.rest_until <= at))
+            and person.on_until(at) >= until_at_least
+            and load.get((person.id, name), 0) < person.capacity
+            and person.id not in declined
+            and (not language or language in person.languages)
+        ):
+            found.append(person)
+            continue
         obstacle = hindrance(person, wanted, deadline, desk)
         if not obstacle and language and language not in person.languages:
             obstacle = f"does not speak {language}"

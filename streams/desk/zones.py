@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 MINUTE_MS = 60_000
 DAY_MS = 1_440 * MINUTE_MS
@@ -50,9 +51,7 @@ class Zone:
 
     def clock(self, at: int) -> str:
         """The moment in words: `Mon 14:05`."""
-        days, in_day = divmod(self.wall(at), DAY_MS)
-        minutes = in_day // MINUTE_MS
-        return f"{_DAYS[weekday(days)]} {minutes // 60:02d}:{minutes % 60:02d}"
+        return _clock(self.wall(at) // MINUTE_MS)
 
     @property
     def city(self) -> str:
@@ -67,3 +66,10 @@ Zones = Callable[[str], Zone | None]
 def weekday(day: int) -> int:
     """0 (Monday) to 6, for a day counted from 1 January 1970."""
     return (day + _EPOCH_WEEKDAY) % 7
+
+
+@lru_cache(4_096)
+def _clock(minutes: int) -> str:
+    """Minutes on the wall since 1 January 1970 in words."""
+    days, minute = divmod(minutes, 1_440)
+    return f"{_DAYS[weekday(days)]} {minute // 60:02d}:{minute % 60:02d}"
