@@ -151,8 +151,8 @@ def hindrance(person: Person, wanted: Wanted, deadline: int | None, desk: Desk) 
         if deadline is None or until < deadline:
             return "ends the shift before the deadline"
     elif not person.on_until(at):
-        start = person.schedule.next_start(at)
-        if start is None or start - at > SOON_MS:
+        start = person.next_start(at)
+        if not start or start - at > SOON_MS:
             return "is on leave" if person.hours.on_leave(at) else "is not on shift for days"
     if desk.load.get((person.id, follow_up.name), 0) >= person.capacity:
         return "has no room"
@@ -166,8 +166,8 @@ def next_slot(pool: Pool, wanted: Wanted, desk: Desk) -> int | None:
         rep = desk.reps.get(person.id)
         if person.id not in wanted.declined:
             at = max(wanted.at, rep.until) if rep is not None and rep.presence != "on" else wanted.at
-            start = person.schedule.next_start(at)
-            if start is not None:
+            start = person.next_start(at)
+            if start:
                 slots.append(start)
     return min(slots, default=None)
 

@@ -56,6 +56,8 @@ class DeskFold:
         self._publisher = DeskPublisher(partitions)
         self._cases = Cases(rules, self._memory, self._publisher)
         self._activities, self._ladder = Activities(self._cases), Ladder(self._cases)
+        for pool in rules.routing.pools.values():  # so that the first hand does not wait for everybody's hours
+            pool.schedule.next_start(self._memory.clock.now)
 
     # -- the contract with the lane
 

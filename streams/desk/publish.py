@@ -107,7 +107,7 @@ class DeskPublisher:
 
     def tell(self, person: Person, kind: str, case: Case, text: str, at: int, due: int | None = None) -> None:
         """Tell a person of the roster, in their working hours."""
-        begins = at if person.on_until(at) else person.schedule.next_start(at) or at
+        begins = person.next_start(at) or at
         channels = person.channels[1:] or person.channels if kind == "reminder" else person.channels
         self.notice(person.id, kind, case, text, at, channels, deliver_after=begins, due=due)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from streams.desk.worktime import Hours, Schedule, Span
+from streams.desk.worktime import CHUNK_MS, Hours, Schedule, Span
 from streams.desk.zones import MINUTE_MS, Zones
 from streams.rulefile import fail, parse
 
@@ -100,16 +100,26 @@ class Person:
     channels: tuple[str, ...]
     place: int
     """The place in the roster: settles ties."""
-    _known: list[int] = field(default_factory=lambda: [0, 0, 0])
-    """What `on_until` said last: from when to when it holds, and the answer."""
+    _known: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    """What was asked last: from when to when the answers hold, and the answers."""
 
     def on_until(self, at: int) -> int:
         """When the person's span of work around `at` ends; 0 outside of working hours."""
         known = self._known
+        return known[2] if known[0] <= at < known[1] else self._ask(at)[2]
+
+    def next_start(self, at: int) -> int:
+        """The person's first working moment from `at` on; 0 if there is none for years."""
+        known = self._known
         if not known[0] <= at < known[1]:
-            until = self.schedule.on_until(at)
-            known[:] = (at, until or self.schedule.next_start(at) or at + 1, until or 0)
-        return known[2]
+            known = self._ask(at)
+        return at if known[2] else known[3]
+
+    def _ask(self, at: int) -> list[int]:
+        until = self.schedule.on_until(at) or 0
+        start = 0 if until else self.schedule.next_start(at) or 0
+        self._known[:] = (at, until or start or at + CHUNK_MS, until, start)
+        return self._known
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from streams.desk.zones import DAY_MS, MINUTE_MS, Zone, weekday
 
-CHUNK_MS = 28 * DAY_MS
-HORIZON = 40
+CHUNK_MS = 7 * DAY_MS
+HORIZON = 160
 """Chunks that are looked through for working time: three years."""
 BREAK_MS = 240 * MINUTE_MS
 """A shorter pause between two spans of work is a break within one shift."""
-_MOST_CHUNKS = 32
+_MOST_CHUNKS = 400
 
 Span = tuple[int, int]
 """A span of time, the end excluded."""
@@ -38,8 +38,11 @@ class Hours:
 
     def spans(self, start: int, end: int) -> list[Span]:
         """The spans of work between two moments, in order and apart."""
-        found = []
-        for day in range(start // DAY_MS - 2, end // DAY_MS + 3):
+        found: list[Span] = []
+        first_day, last_day = start // DAY_MS - 2, end // DAY_MS + 2
+        if any(first <= first_day and last_day <= last for first, last in self.leave):
+            return found
+        for day in range(first_day, last_day + 1):
             if day in self.free_days or any(first <= day <= last for first, last in self.leave):
                 continue
             for opens, closes in self.week[weekday(day)]:
@@ -62,7 +65,7 @@ def _within(spans: Iterable[Span], start: int, end: int) -> list[Span]:
 
 
 class Schedule:
-    """Working time as a line of spans, computed four weeks at a time when somebody asks."""
+    """Working time as a line of spans, computed a week at a time when somebody asks."""
 
     def __init__(self, spans: Callable[[int, int], list[Span]]) -> None:
         self._spans = spans
