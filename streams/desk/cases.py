@@ -254,10 +254,12 @@ class Cases:
         """Tell the visitor who will call, by when."""
         person = self.person(case)
         due = self.deadline(case) if person else None
-        zone_of = person or self.rules.roster.people.get(case.responsible)
-        if zone_of is None:
+        pool = self.rules.routing.pools.get(case.pool)
+        first = pool and case.next_slot and next((it for it in pool.people if it.on_until(case.next_slot)), None)
+        clock_of = person or first or self.rules.roster.people.get(case.responsible)
+        if not clock_of:
             return
-        text = words.promise(person, due, case.next_slot or None, zone_of.hours.zone)
+        text = words.promise(person, due, case.next_slot or None, clock_of.hours.zone)
         channels = ("email",) if has_email else ("sms",) if has_phone else ("console",)
         last = len(case.asks) - 1
         self.publisher.notice(words.VISITOR, "confirmation", case, text, at, channels, due=due, ask=last)

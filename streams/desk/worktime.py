@@ -96,9 +96,9 @@ class Schedule:
         return sum(high - low for low, high in self.spans(start, end)) if start < end else 0
 
     def on_until(self, at: int) -> int | None:
-        """When the span of work around `at` ends; None if there is none."""
+        """When the span of work around `at` ends (one of over a week is cut short); None if there is none."""
         until = None
-        for number in range(at // CHUNK_MS, at // CHUNK_MS + HORIZON):
+        for number in range(at // CHUNK_MS, at // CHUNK_MS + 2):
             chunk = self._chunk(number)
             index = _first_after(chunk, at)
             if index == len(chunk) or chunk[index][0] > at:
@@ -113,12 +113,18 @@ class Schedule:
         return self.add(at, 0)
 
     def next_shift(self, at: int) -> int | None:
-        """When the first shift after the one around or before `at` begins; breaks do not part a shift."""
+        """When the first shift after the one around or before `at` begins; breaks do not part a shift.
+
+        Where nobody ever pauses for long, a shift is a day.
+        """
+        from_here = at
         while True:
-            start = self.next_start(self.on_until(at) or at)
+            start = self.next_start(self.on_until(from_here) or from_here)
             if start is None or start - self._end_before(start) >= BREAK_MS:
                 return start
-            at = start
+            if start - at >= DAY_MS:
+                return at + DAY_MS
+            from_here = start
 
     def _end_before(self, start: int) -> int:
         """The end of the span before the one that begins at `start`, or a time long enough ago."""

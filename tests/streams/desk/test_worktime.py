@@ -128,3 +128,10 @@ def test_the_next_shift_begins_after_a_night_not_after_lunch() -> None:
     for hour in (8, 10, 13, 15, 17):
         after = schedule.next_shift(friday + hour * 60 * MINUTE_MS)
         assert after == friday + (9 * 60 * MINUTE_MS if hour == 8 else DAY_MS + 9 * 60 * MINUTE_MS)
+
+
+def test_who_never_pauses_has_shifts_of_a_day() -> None:
+    """Somebody at work around the clock misses deadlines, and rests, by the day."""
+    schedule = Schedule(lambda start, end: [(start, end)])
+    assert schedule.next_shift(TURNS[0]) == TURNS[0] + DAY_MS
+    assert schedule.on_until(TURNS[0]) is not None
