@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from agents.desk import CHANGELOG, INBOX
 from handraise import output
 from handraise.memory import memory
 from handraise.settings import Settings
@@ -19,6 +18,8 @@ from handraise.subscriber import Seen, subscribe
 from handraise.words import count
 from schemas.records import Activity, Assignment, RaisedHand
 
+INBOX = "desk.events"
+CHANGELOG = "desk.changelog"
 ASSIGNMENTS = "lead.assignments"
 ANSWERED = frozenset({"contacted"})
 ENDED = frozenset({"won", "lost", "spam", "expired"})

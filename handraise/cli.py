@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from handraise import output
+from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
-from handraise.settings import VARIABLES, Settings, read
+from handraise.options import as_json, by_name, run_to_end, settings
+from handraise.settings import VARIABLES
 
 HELP = {"help_option_names": ["-h", "--help"]}
-as_json = click.option("--json", "as_json", is_flag=True, help="For machines: one JSON document.")
 
 
 def _environment_help() -> str:
@@ -31,11 +29,6 @@ def cli() -> None:
     """Engagement events in; behaviour scores, hot-lead alerts and lead states out, exactly once on Kafka."""
     # A failure is told once, by us, with its remedy; what the client library says before is noise.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-
-
-def settings() -> Settings:
-    """The environment, checked."""
-    return read(os.environ)
 
 
 def main() -> None:
@@ -62,8 +55,8 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)
+cli.add_command(desk_group)
+cli.add_command(audit)
 
 
 @cli.group("topics")
@@ -78,7 +71,7 @@ def topics_create(as_json: bool) -> None:
     from handraise import topics
 
     given = settings()
-    done = _run(topics.create(given))
+    done = run_to_end(topics.create(given))
     if as_json:
         output.document({"done": done})
         return
@@ -94,7 +87,7 @@ def topics_check(as_json: bool) -> int:
     from handraise import topics
 
     given = settings()
-    drifts = _run(topics.check(given))
+    drifts = run_to_end(topics.check(given))
     if as_json:
         output.document(
             {
@@ -173,7 +166,7 @@ def tail(topics: tuple[str, ...], from_beginning: bool, uncommitted: bool, count
     reading = tailing.tail(
         settings(), topics, beginning=from_beginning, uncommitted=uncommitted, most=count, as_json=as_json
     )
-    _run(reading)
+    run_to_end(reading)
 
 
 class _LeadGroup(click.Group):
@@ -184,12 +177,6 @@ class _LeadGroup(click.Group):
         if args and args[0] not in (*self.commands, *HELP["help_option_names"]):
             args = ["show", *args]
         return super().parse_args(ctx, args)
-
-
-ACTIVITIES = (
-    "accept", "decline", "attempted", "contacted", "no_show", "won", "lost", "spam", "release", "reopen",
-)  # fmt: skip
-by_name = click.option("--by", default="command line", show_default=True, metavar="NAME", help="Who says so.")
 
 
 @cli.group("lead", cls=_LeadGroup, subcommand_metavar="ID | COMMAND ...")
@@ -209,8 +196,8 @@ def lead_show(id: str, as_json: bool) -> None:
 
     given = settings()
     loaded = rules.load(given.rules).rules
-    found = _run(lookup.look_up(given, lookup.parse(id, given)))
-    told = _run(suspicions.suspicions(given, identifiers.ids_of(found)))
+    found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
+    told = run_to_end(suspicions.suspicions(given, identifiers.ids_of(found)))
     if as_json:
         output.document(person.lead_as_data(found, loaded, given, told))
     else:
@@ -231,7 +218,7 @@ def lead_merge(a: str, b: str, by: str, as_json: bool) -> None:
 
     given = settings()
     loaded = rules.load(given.rules).rules
-    done = _run(wishes.merge(given, lookup.parse(a, given), lookup.parse(b, given), by))
+    done = run_to_end(wishes.merge(given, lookup.parse(a, given), lookup.parse(b, given), by))
     if as_json:
         output.document(verdicts.done_as_data("merged", done, loaded))
     else:
@@ -248,7 +235,7 @@ def lead_unmerge(a: str, by: str, as_json: bool) -> None:
 
     given = settings()
     loaded = rules.load(given.rules).rules
-    done = _run(wishes.unmerge(given, lookup.parse(a, given), by))
+    done = run_to_end(wishes.unmerge(given, lookup.parse(a, given), by))
     if as_json:
         output.document(verdicts.done_as_data("unmerged", done, loaded))
     else:
@@ -265,7 +252,7 @@ def lead_not_the_same(a: str, b: str, by: str, as_json: bool) -> None:
     from handraise import lookup, verdicts, wishes
 
     given = settings()
-    told = _run(wishes.not_the_same(given, lookup.parse(a, given), lookup.parse(b, given), by))
+    told = run_to_end(wishes.not_the_same(given, lookup.parse(a, given), lookup.parse(b, given), by))
     if as_json:
         output.document(verdicts.dismissed_as_data(told))
     else:
@@ -283,89 +270,13 @@ def explain(id: str, at: str | None, as_json: bool) -> None:
     given = settings()
     at_s = None if at is None else person.read_time(at)
     loaded = rules.load(given.rules).rules
-    found = _run(lookup.look_up(given, lookup.parse(id, given)))
+    found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
     then, explained = person.explanation(found, loaded, at_s)
     if as_json:
         output.document(person.explanation_as_data(found, explained))
     else:
-        named = _run(person.names(given, found, explained))
+        named = run_to_end(person.names(given, found, explained))
         person.show_explanation(found, then, loaded, explained, named)
-
-
-@cli.group("desk")
-def desk_group() -> None:
-    """Requests to be contacted, and the people who answer them."""
-
-
-@desk_group.command("list")
-@click.option("--all", "everything", is_flag=True, help="Also what is answered, won, lost or spam.")
-@as_json
-def desk_list(everything: bool, as_json: bool) -> None:
-    """Who has which request, until when."""
-    from handraise import desk
-
-    found = _run(desk.requests(settings(), everything=everything))
-    if as_json:
-        output.document({"requests": desk.as_data(found)})
-    else:
-        desk.show(found)
-
-
-@desk_group.command("activity")
-@click.argument("kind", type=click.Choice(ACTIVITIES))
-@click.argument("request")
-@click.option("--rep", required=True, metavar="PERSON", help="Who did it: an id of the roster.")
-@click.option("--reason", default="", metavar="WORD", help="Why, such as no_time.")
-@click.option("--note", default="", metavar="TEXT")
-@click.option("--channel", default="", metavar="WORD", help="How it was tried, such as phone.")
-@by_name
-@as_json
-def desk_activity(
-    kind: str, request: str, rep: str, reason: str, note: str, channel: str, by: str, as_json: bool
-) -> int:
-    """Say what was done about REQUEST (its id, or a lead's), and what came of it; exit code 1 if nothing did."""
-    from handraise import desk
-
-    given = settings()
-    outcome = _run(desk.act(given, kind, request, rep, reason=reason, note=note, channel=channel, by=by))
-    if as_json:
-        output.document(desk.outcome_as_data(outcome))
-    else:
-        desk.show_outcome(outcome)
-    return 0 if outcome.assignments else 1
-
-
-@desk_group.command("presence")
-@click.argument("rep")
-@click.argument("state", type=click.Choice(("on", "away", "off")))
-@click.option("--until", metavar="TIME", help="Until then (ISO 8601, UTC); after it the working hours say.")
-@by_name
-@as_json
-def desk_presence(rep: str, state: str, until: str | None, by: str, as_json: bool) -> None:
-    """Say that a person can be given work now, or cannot."""
-    from handraise import desk, person
-
-    given = settings()
-    until_ms = None if until is None else person.read_time(until) * 1_000
-    outcome = _run(desk.be(given, rep, state, until_ms, by))
-    if as_json:
-        output.document(desk.outcome_as_data(outcome))
-    else:
-        desk.show_outcome(outcome)
-
-
-@cli.command()
-@as_json
-def audit(as_json: bool) -> int:
-    """Prove from the topics alone that no raised hand is lost: each has one owner or queue, an end or a due date."""
-    from handraise import audit as auditing
-
-    found = _run(auditing.audit(settings()))
-    if as_json:
-        output.document(found.as_data())
-    else:
-        auditing.show(found)
-    return 1 if found.problems else 0
 
 
 @cli.group("rules")

@@ -14,7 +14,6 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from agents.desk import CHANGELOG, INBOX
 from handraise import output, words
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.memory import memory
@@ -26,6 +25,8 @@ from schemas.records import Activity, Assignment, Notice, Presence
 from schemas.topics import physical
 from streams.links import ID
 
+INBOX = "desk.events"
+CHANGELOG = "desk.changelog"
 ASSIGNMENTS = "lead.assignments"
 NOTICES = "desk.notices"
 PATIENCE_S = 30.0

@@ -22,7 +22,7 @@ from streams.contact import first_known, learn, reachable, verify
 from streams.fold import InboxRecord, Sealed
 from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding, News
 from streams.ledger import add, holds, new_lead, rebuild
-from streams.lifecycle import INQUIRY, MQL, STAGES, VISITOR, next_stage
+from streams.lifecycle import INQUIRY, MQL, VISITOR, next_stage
 from streams.links import ID
 from streams.poison import NewerMail, PoisonGauge
 from streams.publish import INBOX, Publisher
@@ -71,7 +71,7 @@ class LeadFold:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         apply, publisher, good = self._apply, self._publisher, 0
         for index, record in enumerate(records):
-            publisher.offset, publisher.count = record.offset, 0
+            publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
                 apply(record)
             except NewerMail as newer:
@@ -222,7 +222,7 @@ class LeadFold:
             if kind == "email_click":
                 verify(lead, email, at)
         self._touched[key] = record.offset
-        self._judge(key, lead, kind, event_id, as_of, fell, value)
+        self._judge(key, lead, kind, event_id, as_of, fell)
         return None
 
     def _moved(self, key: bytes, moved: Moved, value: bytes, event_id: bytes, occurred_at: int) -> None:
@@ -266,9 +266,7 @@ class LeadFold:
         """Stage and heat after a lead has become more, or less, by what another one told it."""
         self._judge(key, lead, "", None, as_of, True)
 
-    def _judge(
-        self, key: bytes, lead: Lead, kind: str, event_id: bytes | None, as_of: int, fell: bool, value: bytes = b""
-    ) -> None:
+    def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes | None, as_of: int, fell: bool) -> None:
         """Stage and heat after an accepted event, and when a tick is to look next."""
         rules = self._rules
         cause_event = None if event_id is None else event_id.hex()
@@ -277,15 +275,13 @@ class LeadFold:
         # The ceiling saves most leads the price of a score: below every mark nothing can happen.
         if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
             score, lead.ceiling = behaviour_and_ceiling(lead, rules, as_of)
-            waits_for = ""
             if (
                 lead.stage == INQUIRY
                 and next_stage(INQUIRY, True, score >= rules.mql_at and lead.email is not None) == MQL
             ):
                 lead.stage, lead.stage_since = MQL, as_of
                 cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
-                self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
-                waits_for = "mql"
+                self._publisher.qualified(key, lead, cause, score, cause_event)
             if not lead.hot_since and score >= rules.hot_at and reachable(lead):
                 lead.hot_since, fell = as_of, True
                 publisher = self._publisher
@@ -294,9 +290,6 @@ class LeadFold:
                 if not alerted_at or as_of - alerted_at >= rules.cooldown_s:
                     lead.keep(alerted_at=as_of)
                     publisher.hot_lead(key, lead, score, cause_event)
-                    waits_for = "hot"
-            if waits_for:
-                self._publisher.waiting(key, lead, waits_for, score, _country(value))
         if lead.hot_since:
             if fell or not lead.wake:
                 self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
@@ -397,12 +390,6 @@ class LeadFold:
             )
         )
         return True
-
-
-def _country(value: bytes) -> str:
-    """Where the event that caused it came from; "" where mail did, or nobody knows."""
-    (country,) = engagement_fields(value, "country") if value else ("",)
-    return str(country)
 
 
 def _keep_titles(lead: Lead, matched: tuple[Rule, ...], title: str) -> None:

@@ -10,9 +10,11 @@ from datetime import date
 
 from schemas.codec import encode
 from schemas.fast import lead_state_writer
+from schemas.fields import engagement_fields
+from schemas.head import ENGAGEMENTS
 from schemas.keys import partition_of
 from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected, Waiting
-from schemas.wire import LOCK, prefix
+from schemas.wire import LOCK, PREFIX_SIZE, prefix
 from streams.fold import Output
 from streams.lifecycle import INQUIRY, STAGES, VISITOR
 from streams.reasons import top_reasons
@@ -50,6 +52,8 @@ class Publisher:
         """The inbox record that is being folded."""
         self.count = 0
         """How many records it has caused so far."""
+        self.value = b""
+        """What it says."""
         self._id = f"leads-{partition}-"
         self._write_state = lead_state_writer(prefix(LOCK["LeadState"][-1].id), rules.version, partition)
         self._days: dict[int, bytes] = {}
@@ -94,6 +98,11 @@ class Publisher:
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
         """A change of stage, after it happened to the lead."""
         self._transition(key, "stage", before, STAGES[lead.stage], lead.as_of, cause, cause_event, score)
+
+    def qualified(self, key: bytes, lead: Lead, cause: str, score: int, cause_event: str | None) -> None:
+        """A lead became an mql by its own doing: the public is told, and the desk."""
+        self.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
+        self._waiting(key, lead, "mql", score)
 
     def heat(self, key: bytes, lead: Lead, at: int, score: int, cause_event: str | None) -> None:
         """A change of heat, after it happened to the lead."""
@@ -149,16 +158,19 @@ class Publisher:
         )
         headers = self._headers(alert_id, _ALERT, lead.as_of, key)
         self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
+        self._waiting(key, lead, "hot", score)
 
-    def waiting(self, key: bytes, lead: Lead, reason: str, score: int, country: str) -> None:
+    def _waiting(self, key: bytes, lead: Lead, reason: str, score: int) -> None:
         """Mail to the desk: somebody should follow up on this lead."""
+        # Where the event came from; of what mail caused nobody knows it.
+        (country,) = engagement_fields(self.value, "country") if self.value[:PREFIX_SIZE] in ENGAGEMENTS else ("",)
         record = Waiting(
             lead_id=key.decode(),
             reason=reason,
             at=lead.as_of * 1_000,
             score_millipoints=score,
             level=self._rules.level(score),
-            country=country,
+            country=country or "",
             email=lead.email,
             reasons=tuple(reason.text for reason in top_reasons(lead, self._rules, lead.as_of)),
             source_partition=self._partition,

@@ -118,13 +118,13 @@ def opened(deploy: Callable[..., Deployment], tmp_path: Path) -> Iterator[Callab
 
 def worker(place: Deployment, *more: str) -> Child:
     """A desk worker."""
-    return place.start("worker", "desk", "--metrics-port", "0", *more)
+    return place.worker(*more, role="desk")
 
 
 def test_a_raised_hand_gets_an_owner(opened: Callable[[str], Desk]) -> None:
     """One owner by territory, a deadline and the way to it; the rep and the visitor are told; the lead scores, too."""
     shop = opened(ALWAYS)
-    roles = shop.place.start("worker", "all", "--metrics-port", "0")
+    roles = shop.place.worker(role="all")
     before = time.time_ns() // 1_000_000
     post(shop.gateway, hand(1), hand(1), hand(2, "PT"), hand(3, "DK", topic="press"))
     for number, owner in ((1, "ben"), (2, "ana"), (3, "mert")):
@@ -240,9 +240,9 @@ def test_what_waits_arrives_once_under_kills(opened: Callable[[str], Desk]) -> N
 
 
 def test_who_gets_hot_is_followed_up(opened: Callable[[str], Desk]) -> None:
-    """A trial, the prices and two projects make a lead hot; it has an owner's follow-up without having raised a hand."""
+    """A trial, the prices and two projects make a lead hot: it has an owner, though it raised no hand."""
     shop = opened(ALWAYS)
-    roles = shop.place.start("worker", "all", "--metrics-port", "0")
+    roles = shop.place.worker(role="all")
     did = [("identify", {"traits": {"email": "elif@kestrel.example"}}), ("track", {"event": "Trial Started"})]
     did += [("page", {"properties": {"path": "/pricing", "title": "Pricing"}})]
     did += [("track", {"event": "Project Created", "properties": {"name": name}}) for name in ("north", "south")]

@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.codec import decode
-from schemas.records import Engagement, Record, Rejected
+from schemas.records import Engagement, RaisedHand, Record, Rejected
 from schemas.topics import physical, topic
 
 TOPICS = ("lead.events", "desk.events", "engagement.rejected", "deployment.facts")
@@ -60,6 +60,11 @@ async def records(bootstrap: str, prefix: str, name: str) -> list[Record]:
 async def engagements(bootstrap: str, prefix: str) -> list[Engagement]:
     """What lead.events has."""
     return [each for each in await records(bootstrap, prefix, "lead.events") if isinstance(each, Engagement)]
+
+
+async def hands(bootstrap: str, prefix: str) -> list[RaisedHand]:
+    """What desk.events has."""
+    return [each for each in await records(bootstrap, prefix, "desk.events") if isinstance(each, RaisedHand)]
 
 
 async def rejected(bootstrap: str, prefix: str) -> list[Rejected]:
