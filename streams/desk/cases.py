@@ -8,7 +8,7 @@ from streams.desk.lifecycle import FINAL, OPEN
 from streams.desk.memory import Memory
 from streams.desk.publish import DeskPublisher
 from streams.desk.roster import Person
-from streams.desk.routing import Asked, FollowUp, Pool, Route
+from streams.desk.routing import Asked, FollowUp, Route
 from streams.desk.routing_file import CHECK_QUEUE, CLASSES, MANAGER_QUEUE, SUSPECT
 from streams.desk.rules import DeskRules
 from streams.desk.state import Case
@@ -199,23 +199,20 @@ class Cases:
     def queue(self, case: Case, route: Route, trace: tuple[str, ...], at: int, cause: str) -> None:
         """Nobody can take it now: it waits for the next working slot."""
         self._put_into(case, route.pool.queue if route.pool else route.queue, "queued", at)
-        slot = self._slot(case, route.pool, at)
-        self.wait_for(case, slot, at)
-        if slot is not None and slot > at:
-            case.next_slot = slot
+        slot = next_slot(route.pool, self.wanted(case, at), self.desk) if route.pool else None
+        self.wait_in_queue(case, slot, at)
         self.say(case, at, cause, trace)
         if self.follow_up(case).tell:
             self.tell_queue(case, self._kind(case), at)
 
-    def wait_for(self, case: Case, slot: int | None, at: int) -> None:
-        """Look at a case in a queue again when somebody works, or soon if somebody does."""
-        if slot is not None and slot > at:
-            self.wait(case, slot, 0)
-        else:
-            self.wait(case, at, self.follow_up(case).retry_ms)
-
-    def _slot(self, case: Case, pool: Pool | None, at: int) -> int | None:
-        return next_slot(pool, self.wanted(case, at), self.desk) if pool else None
+    def wait_in_queue(self, case: Case, slot: int | None, at: int) -> None:
+        """Look at a case in a queue again soon, in the pool's time; `slot`: when somebody can again."""
+        follow_up = self.follow_up(case)
+        at_work = self.schedule(case).on_until(at)
+        self.wait(case, at, follow_up.retry_ms if at_work else 0)
+        case.next_slot = slot if slot is not None and slot > at else 0
+        left = follow_up.escalates_ms - case.rung * follow_up.retry_ms
+        case.promised = case.next_slot or (self.after(case, max(left, 0)) if follow_up.escalates_ms else at + KEPT_MS)
 
     def escalate(self, case: Case, at: int, trace: tuple[str, ...]) -> None:
         """Nobody has answered: it is the manager's now."""

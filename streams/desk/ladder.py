@@ -121,15 +121,14 @@ class Ladder:
         if choice.owner is not None:
             return cases.give(case, choice.owner, choice, now, "assigned", "slot")
         follow_up = cases.follow_up(case)
-        passed, most = case.rung * follow_up.retry_ms, sum(rung.wait_ms for rung in follow_up.ladder)
-        if passed >= most and any(rung.do == "escalate" for rung in follow_up.ladder):
-            return cases.escalate(case, now, (*choice.trace, f"it has waited too long: to the queue {MANAGER_QUEUE}"))
-        slot = next_slot(route.pool, cases.wanted(case, now), cases.desk) if route.pool else None
-        if slot is None or slot <= now:
+        if cases.schedule(case).on_until(now):
             case.rung += 1
-        cases.wait_for(case, slot, now)
-        if slot is not None and slot - now > BREAK_MS and slot != case.next_slot:
-            case.next_slot = slot
+        if follow_up.escalates_ms and case.rung * follow_up.retry_ms >= follow_up.escalates_ms:
+            return cases.escalate(case, now, (*choice.trace, f"it has waited too long: to the queue {MANAGER_QUEUE}"))
+        before = case.next_slot
+        slot = next_slot(route.pool, cases.wanted(case, now), cases.desk) if route.pool else None
+        cases.wait_in_queue(case, slot, now)
+        if case.next_slot > before + BREAK_MS:
             return cases.say(case, now, "slot", choice.trace)
         self._memory.keep(case)
         return None

@@ -70,6 +70,8 @@ class FollowUp:
     """So long an acknowledgement pauses the ladder."""
     tell: bool
     """The owner gets a notice of each."""
+    escalates_ms: int
+    """After so long in a queue it is the manager's; 0: never."""
 
 
 class Route(NamedTuple):
@@ -188,6 +190,7 @@ def _follow_up(name: str, entry: ClassEntry) -> FollowUp:
         ladder=tuple(rungs),
         accepted_ms=entry.accepted_minutes * MINUTE_MS,
         tell=entry.tell,
+        escalates_ms=next((each.after_minutes * MINUTE_MS for each in entry.ladder if each.do == "escalate"), 0),
     )
 
 

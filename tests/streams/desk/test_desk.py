@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from schemas.codec import encode
 from schemas.records import Activity, Assignment, Engagement, Notice, Presence, Rejected, Tick
 from tests.streams.desk.harness import (
@@ -312,3 +314,83 @@ def test_a_new_worker_knows_what_the_old_one_knew() -> None:
     assert {it.request_id for it in box.said(Assignment) if it.request_id[0] == "w"} == {"w0-5"}
     box.restart().get(did(1, "ben", "accept", 1))
     assert box.last(1).status == "accepted"
+
+
+def test_a_hot_lead_is_reassigned_once_in_the_owner_s_time_then_waits_in_the_queue() -> None:
+    """72 working minutes: a reminder; 120: the next; then the pool's queue, where somebody else may get it."""
+    box = Box(SMALL).get(Tick(MONDAY), waited(1, "u:elif"))
+    first = box.last("w0-1")
+    assert first.due_at == MONDAY + 120 * MINUTE
+    box.wait(75 * MINUTE, 9_000)
+    assert box.notices("reminder", first.owner)
+    box.wait(50 * MINUTE, 9_000)
+    second = box.last("w0-1")
+    assert second.owner not in (None, first.owner)
+    assert second.status == "assigned"
+    box.wait(2 * DAY, 9_000)
+    assert [it.status for it in box.said(Assignment)][:3] == ["assigned", "assigned", "queued"]
+    owners = [owner for owner, _ in itertools.groupby(it.owner for it in box.said(Assignment) if it.owner)]
+    assert sorted(owners) == ["ana", "ben", "ceyda"]  # each once
+
+
+def test_who_had_the_offer_before_may_still_take_it() -> None:
+    """While it is only offered on, the first who was asked can accept it, and the second is told."""
+    box = Box().get(Tick(MONDAY), hand(1)).wait(5 * MINUTE)
+    assert box.last(1).owner == "ana"
+    box.get(did(1, "ben", "accept", 1))
+    assert (box.last(1).owner, box.last(1).status) == ("ben", "accepted")
+    assert box.notices("taken", "ana")
+
+
+def test_who_has_the_offer_no_more_can_still_decline() -> None:
+    """Declined by somebody who does not have it, it stays where it is, and is not theirs again."""
+    box = Box().get(Tick(MONDAY), hand(1)).wait(5 * MINUTE).get(did(1, "ben", "decline", 1))
+    assert (box.last(1).owner, box.last(1).trace) == ("ana", ("Ben Holm declined it",))
+
+
+def test_the_manager_may_close_what_somebody_has_taken() -> None:
+    """A team's manager closes a request of the team without taking it."""
+    box = Box().get(hand(1), did(1, "ben", "accept", 1), did(2, "mert", "lost", 1))
+    assert (box.last(1).status, box.last(1).owner) == ("lost", "ben")
+
+
+def test_a_queue_can_be_claimed() -> None:
+    """Whoever accepts what waits in a queue has it; unanswered it goes back onto the ladder."""
+    night = ms("2026-11-23 22:00")
+    box = Box(now=night).get(Tick(night), hand(1, at=night), did(1, "ana", "accept", 1))
+    assert (box.last(1).owner, box.last(1).queue, box.last(1).status) == ("ana", None, "accepted")
+    box.wait(11 * HOUR, 9_000)
+    assert {it.cause for it in box.said(Assignment)} >= {"lapsed", "deadline"}
+
+
+def test_what_nobody_has_room_for_goes_to_the_manager_in_time() -> None:
+    """A request that waits while people work is offered every minute, and is the manager's after an hour."""
+    box = Box().get(Tick(MONDAY), here("ben", "away"), here("ana", "away"), hand(1))
+    assert box.last(1).queue == "desk"
+    box.wait(64 * MINUTE, 9_000)
+    assert (box.last(1).status, box.last(1).queue) == ("escalated", "manager")
+
+
+def test_who_comes_back_gets_what_waits() -> None:
+    """A request that waited because all were away is given out within a minute of somebody's return."""
+    box = Box().get(Tick(MONDAY), here("ben", "away"), here("ana", "away"), hand(1)).wait(10 * MINUTE)
+    box.get(here("ana", "on")).wait(MINUTE)
+    assert (box.last(1).owner, box.last(1).cause) == ("ana", "slot")
+
+
+def test_a_no_show_gives_the_credit_back_and_is_tried_again() -> None:
+    """Somebody who did not come to the appointment cost no turn."""
+    box = Box(SMALL).get(Tick(MONDAY), hand(1))
+    owner = box.last(1).owner or ""
+    box.get(did(1, owner, "contacted", 1), did(2, owner, "no_show", 1))
+    assert (box.last(1).status, box.last(1).attempt, box.last(1).owner) == ("attempted", 1, owner)
+    box.get(hand(2))
+    assert box.last(2).owner == owner
+
+
+def test_nobody_s_request_expires_after_thirty_days() -> None:
+    """What nobody has touched for 30 days ends, and says so."""
+    box = Box().get(Tick(MONDAY), waited(1, "u:elif", "mql"), did(1, "ben", "decline", 1))
+    for _ in range(31):
+        box.wait(DAY, 8_640_000 // 960)
+    assert box.last("w0-1").status == "expired"
