@@ -34,6 +34,8 @@ KINDS = ("accept", "accept", "decline", "attempted", "contacted", "no_show", "wo
 OPEN = {"assigned", "offered", "queued", "accepted", "attempted", "escalated"}
 FINAL = {"contacted", "won", "lost", "spam", "expired"}
 STEPS = (0, 0, 1_000, 9_000, MINUTE, 2 * MINUTE, 7 * MINUTE, 7 * MINUTE, HOUR, 9 * HOUR)
+SOME = settings(max_examples=50)
+"""A story has some five hundred records, most of them ticks."""
 
 Story = list[tuple[int, Record]]
 
@@ -85,6 +87,7 @@ def last_words(box: Box) -> dict[str, Assignment]:
     return {it.request_id: it for it in box.said(Assignment)}
 
 
+@SOME
 @given(stories())
 def test_each_request_has_one_owner_or_one_queue_and_ends_or_is_due(story: Story) -> None:
     """All that was asked has a word; each word names one of owner and queue, and a due time unless it is final."""
@@ -101,6 +104,7 @@ def test_each_request_has_one_owner_or_one_queue_and_ends_or_is_due(story: Story
     assert not box.said(Rejected)
 
 
+@SOME
 @given(stories())
 def test_open_requests_of_one_person_have_one_owner(story: Story) -> None:
     """At any time, requests of a topic that are open and share an identifier have one owner or one queue."""
@@ -128,6 +132,7 @@ def test_open_requests_of_one_person_have_one_owner(story: Story) -> None:
                     assert (one.owner, one.queue) == (other.owner, other.queue), (one, other)
 
 
+@SOME
 @given(stories(), st.lists(st.integers(1, 999), min_size=1, max_size=8, unique=True), st.integers(0, 255))
 def test_batches_and_restarts_change_nothing(story: Story, cuts: list[int], restarts: int) -> None:
     """However records are cut into batches, and wherever a new worker goes on, all is the same to the byte."""
@@ -146,6 +151,7 @@ def test_batches_and_restarts_change_nothing(story: Story, cuts: list[int], rest
     assert parts.changelog == whole.changelog
 
 
+@SOME
 @given(stories(), st.integers(0, 2**40))
 def test_repeats_change_nothing(story: Story, repeated: int) -> None:
     """What is appended twice decides nothing that it has not decided at first."""
@@ -157,6 +163,7 @@ def test_repeats_change_nothing(story: Story, repeated: int) -> None:
     assert again == once
 
 
+@SOME
 @given(stories())
 def test_who_declined_is_not_given_it_again(story: Story) -> None:
     """After a person has declined a request, it is theirs only if they take it themselves, or it is opened again."""
@@ -177,6 +184,7 @@ def test_who_declined_is_not_given_it_again(story: Story) -> None:
         said[word.request_id] = word
 
 
+@SOME
 @given(stories())
 def test_what_is_final_stays_so_until_somebody_says_otherwise(story: Story) -> None:
     """After a final status only people change a request: to won, lost, tried again after a no-show, or open again."""
@@ -192,6 +200,7 @@ def test_what_is_final_stays_so_until_somebody_says_otherwise(story: Story) -> N
         said[word.request_id] = word
 
 
+@SOME
 @given(stories())
 def test_ids_are_derived_and_never_repeat(story: Story) -> None:
     """Each record that was published has an id of its own, made of the place of its cause."""
