@@ -18,6 +18,8 @@ _ASKS = {
 def headline(case: Case) -> str:
     """Who wants what: `Jonas Vik of Brightwater Pharma asks to be contacted: “…”`."""
     words = _ASKS[case.follow_up_class].format(who=case.who)
+    if case.preferred_channel:
+        words += f", best by {case.preferred_channel}"
     return f"{words}: “{case.message}”" if case.message else words
 
 

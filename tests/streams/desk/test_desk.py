@@ -244,8 +244,9 @@ def test_a_crossing_while_the_hand_is_open_is_spent() -> None:
 
 def test_call_after_moves_the_deadline() -> None:
     """Who wants to be called at three is called at three, by somebody who is there then."""
-    box = Box().get(hand(1, call_after=ms("2026-11-23 17:00")))
+    box = Box().get(hand(1, call_after=ms("2026-11-23 17:00"), preferred_channel="phone"))
     assert (box.last(1).owner, box.last(1).due_at) == ("ana", ms("2026-11-23 17:05"))
+    assert "asks to be contacted, best by phone: “" in box.notices("raised_hand", "ana")[0].text
 
 
 def test_what_cannot_be_carried_out_is_a_dead_letter() -> None:
