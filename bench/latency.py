@@ -1,8 +1,8 @@
-"""How late an alert comes: from the HTTP request of the event that makes a lead hot to the alert on Kafka.
+"""How late a raised hand is answered: from its HTTP request to its assignment, and to the alert that its lead is hot.
 
-The gateway and the worker run as their commands start them; this process sends the traffic, one event a request as
-browsers do, at a steady rate with random gaps, and reads lead.alerts twice: uncommitted, as a screen does, and
-read_committed, as a program does that acts on it.
+The gateway and the workers run as their commands start them; this process sends the traffic, one event a request as
+browsers do, at a steady rate with random gaps, and reads lead.assignments and lead.alerts twice: uncommitted, as a
+screen does, and read_committed, as a program does that acts on it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from bench import kit
 from bench.kit import Row
 from bench.traffic import BROWSERS, ORDINARY, SITE
 from deploy.probe import free_port
-from schemas.codec import decode
-from schemas.records import LeadAlert
+from streams.identity import lead_id
 
+KEY = b"a key for benchmarks"
 RATE = 500.0
 ALERTS_PER_S = 4.0
 CONNECTIONS = 64
@@ -44,27 +44,33 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
             return run(own, seconds, rate)
     prefix = f"latency{time.time_ns()}."
     asyncio.run(kit.create_topics(kafka, prefix))
-    gateway_port, worker_port = free_port(), free_port()
+    gateway_port, worker_port, desk_port = free_port(), free_port(), free_port()
     with TemporaryDirectory() as folder:
         secrets = Path(folder) / "secrets.toml"
-        secrets.write_text(f'id_key = "{base64.b64encode(b"a key for benchmarks").decode()}"\n')
+        secrets.write_text(f'id_key = "{base64.b64encode(KEY).decode()}"\n')
         env = kit.environment(kafka, prefix, SECRETS=str(secrets), GATEWAY=f"127.0.0.1:{gateway_port}", LOG="warning")
         worker = ("-m", "handraise", "worker", "leads", "--metrics-port", str(worker_port))
-        with kit.process("-m", "handraise", "gateway", env=env) as gateway, kit.process(*worker, env=env) as leads:
-            kit.await_ready(gateway_port, worker_port)
-            before = gateway.usage().cpu_s, leads.usage().cpu_s
+        desk = ("-m", "handraise", "worker", "desk", "--metrics-port", str(desk_port))
+        with (
+            kit.process("-m", "handraise", "gateway", env=env) as gateway,
+            kit.process(*worker, env=env) as leads,
+            kit.process(*desk, env=env) as desks,
+        ):
+            kit.await_ready(gateway_port, worker_port, desk_port)
+            processes = gateway, leads, desks
+            before = [each.usage().cpu_s for each in processes]
             found = uvloop.run(_Measurement(kafka, prefix, gateway_port, seconds, rate).run())
-            spent = gateway.usage().cpu_s - before[0], leads.usage().cpu_s - before[1]
-            memory = gateway.rss_mib(), leads.rss_mib()
+            spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
+            memory = [each.rss_mib() for each in processes]
     events = round(rate * (seconds + WARM_S))
-    job = f"event posted over HTTP to hot-lead alert, {rate:.0f} events/s for {seconds:.0f} s"
+    job = f"hand raised over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
     return [
         kit.row(
-            f"alert read {reader}",
+            reader,
             job,
             [sum(spent) / events * 1e6],
             sum(memory),
-            alerts=len(times),
+            hands=len(times),
             p50_ms=round(kit.percentile(times, 50), 1),
             p99_ms=round(kit.percentile(times, 99), 1),
             max_ms=round(times[-1], 1),
@@ -74,7 +80,12 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
     ]
 
 
-_PARTS = ("gateway_us_per_event", "worker_us_per_event")
+_PARTS = ("gateway_us_per_event", "leads_us_per_event", "desk_us_per_event")
+_READERS = {
+    f"{what} read {level.removeprefix('read_')}": (topic, level)
+    for what, topic in (("assignment", "lead.assignments"), ("alert", "lead.alerts"))
+    for level in ("read_uncommitted", "read_committed")
+}
 
 
 class _Measurement:
@@ -83,42 +94,40 @@ class _Measurement:
         self._dice = random.Random(_SEED)
         self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
         self._posted: dict[str, float] = {}
-        """user id → when the request that makes them hot was due; those of the warm-up are not here."""
+        """lead id → when the request in which they raise a hand was due; those of the warm-up are not here."""
         self._numbers = iter(range(1 << 40))
 
     async def run(self) -> dict[str, list[float]]:
         """Milliseconds by reader, in order of size."""
         for _ in range(CONNECTIONS):
             self._idle.put_nowait(await asyncio.open_connection("127.0.0.1", self._port))
-        seen: dict[str, dict[str, float]] = {"read_uncommitted": {}, "read_committed": {}}
+        seen: dict[str, dict[str, float]] = {reader: {} for reader in _READERS}
         async with contextlib.AsyncExitStack() as stack:
-            for level, times in seen.items():
-                await stack.enter_async_context(self._reading(level, times))
+            for reader, times in seen.items():
+                await stack.enter_async_context(self._reading(*_READERS[reader], times))
             await self._send()
             until = time.monotonic() + _PATIENCE_S
             while any(self._posted.keys() - times.keys() for times in seen.values()):
-                missing = {level: len(self._posted.keys() - times.keys()) for level, times in seen.items()}
-                assert time.monotonic() < until, f"alerts that did not come: {missing}"
+                missing = {reader: len(self._posted.keys() - times.keys()) for reader, times in seen.items()}
+                assert time.monotonic() < until, f"records that did not come: {missing}"
                 await asyncio.sleep(0.05)
         return {
-            level: sorted(1e3 * (times[user] - began) for user, began in self._posted.items())
-            for level, times in seen.items()
+            reader: sorted(1e3 * (times[lead] - began) for lead, began in self._posted.items())
+            for reader, times in seen.items()
         }
 
     @contextlib.asynccontextmanager
-    async def _reading(self, level: str, times: dict[str, float]) -> AsyncIterator[None]:
+    async def _reading(self, topic: str, level: str, times: dict[str, float]) -> AsyncIterator[None]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, isolation_level=level, enable_auto_commit=False)
         await consumer.start()
-        places = [TopicPartition(f"{self._prefix}lead.alerts", number) for number in range(kit.PARTITIONS)]
+        places = [TopicPartition(f"{self._prefix}{topic}", number) for number in range(kit.PARTITIONS)]
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
 
         async def read() -> None:
             async for record in consumer:
                 now = time.perf_counter()
-                alert = decode(record.value)
-                assert isinstance(alert, LeadAlert)
-                times.setdefault(alert.user_id or "", now)
+                times.setdefault((record.key or b"").decode(), now)
 
         task = asyncio.create_task(read())
         try:
@@ -140,7 +149,7 @@ class _Measurement:
                 # The oldest: its first event was sent long ago, so that it is folded for sure.
                 user = ripe.pop(0)
                 alert_due += self._dice.expovariate(ALERTS_PER_S)
-                self._posted[user] = due
+                self._posted[lead_id("u", user, KEY)] = due
                 body = self._track(user, "Demo Requested", "contact-us")
             elif len(ripe) < 100:
                 ripe.append(f"buyer-{next(self._numbers)}")
@@ -159,7 +168,7 @@ class _Measurement:
         return {"type": "page", "anonymousId": visitor, "properties": page, **self._common(page)}
 
     def _track(self, user: str, event: str, asset: str) -> dict[str, Any]:
-        touched = {"name": asset, "id": asset}
+        touched = {"name": asset, "id": asset, "email": f"{user}@buyer.example"}
         return {"type": "track", "userId": user, "event": event, "properties": touched, **self._common({})}
 
     def _common(self, page: dict[str, str]) -> dict[str, Any]:
