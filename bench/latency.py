@@ -1,4 +1,4 @@
-"""How late a raised hand is answered: from its HTTP request to its assignment, and to the alert that its lead is hot.
+"""How late an alert comes, and the answer to a raised hand: from the HTTP request of the event to the record on Kafka.
 
 The gateway and the workers run as their commands start them; this process sends the traffic, one event a request as
 browsers do, at a steady rate with random gaps, and reads lead.assignments and lead.alerts twice: uncommitted, as a
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import random
 import time
@@ -63,14 +64,14 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
             spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
             memory = [each.rss_mib() for each in processes]
     events = round(rate * (seconds + WARM_S))
-    job = f"hand raised over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
+    job = f"event posted over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
     return [
         kit.row(
             reader,
             job,
             [sum(spent) / events * 1e6],
             sum(memory),
-            hands=len(times),
+            records=len(times),
             p50_ms=round(kit.percentile(times, 50), 1),
             p99_ms=round(kit.percentile(times, 99), 1),
             max_ms=round(times[-1], 1),
@@ -82,8 +83,8 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
 
 _PARTS = ("gateway_us_per_event", "leads_us_per_event", "desk_us_per_event")
 _READERS = {
-    f"{what} read {level.removeprefix('read_')}": (topic, level)
-    for what, topic in (("assignment", "lead.assignments"), ("alert", "lead.alerts"))
+    f"{what} read {level}": (topic, level)
+    for what, topic in (("alert", "lead.alerts"), ("assignment", "lead.assignments"))
     for level in ("read_uncommitted", "read_committed")
 }
 
@@ -93,8 +94,8 @@ class _Measurement:
         self._kafka, self._prefix, self._port, self._seconds, self._rate = kafka, prefix, port, seconds, rate
         self._dice = random.Random(_SEED)
         self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-        self._posted: dict[str, float] = {}
-        """lead id → when the request in which they raise a hand was due; those of the warm-up are not here."""
+        self._posted: dict[str, dict[str, float]] = {"lead.alerts": {}, "lead.assignments": {}}
+        """lead id → when the request was due that the record in this topic answers."""
         self._numbers = iter(range(1 << 40))
 
     async def run(self) -> dict[str, list[float]]:
@@ -107,12 +108,13 @@ class _Measurement:
                 await stack.enter_async_context(self._reading(*_READERS[reader], times))
             await self._send()
             until = time.monotonic() + _PATIENCE_S
-            while any(self._posted.keys() - times.keys() for times in seen.values()):
-                missing = {reader: len(self._posted.keys() - times.keys()) for reader, times in seen.items()}
+            awaited = {reader: self._posted[topic] for reader, (topic, _) in _READERS.items()}
+            while any(awaited[reader].keys() - times.keys() for reader, times in seen.items()):
+                missing = {reader: len(awaited[reader].keys() - times.keys()) for reader, times in seen.items()}
                 assert time.monotonic() < until, f"records that did not come: {missing}"
                 await asyncio.sleep(0.05)
         return {
-            reader: sorted(1e3 * (times[lead] - began) for lead, began in self._posted.items())
+            reader: sorted(1e3 * (times[lead] - began) for lead, began in awaited[reader].items())
             for reader, times in seen.items()
         }
 
@@ -138,22 +140,28 @@ class _Measurement:
             await consumer.stop()
 
     async def _send(self) -> None:
-        """Send at the rate; who is to be hot has downloaded something before and asks for a demonstration now."""
+        """Send at the rate; who has tried the product goes to pay and gets hot, others raise a hand."""
         began = due = time.perf_counter()
         alert_due = began + WARM_S
+        new: str | None = None
         sending: set[asyncio.Task[None]] = set()
         ripe: list[str] = []
+        answers = itertools.cycle((("Checkout Started", "lead.alerts"), ("Demo Requested", "lead.assignments")))
         while due < began + WARM_S + self._seconds:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             if due >= alert_due and ripe:
                 # The oldest: its first event was sent long ago, so that it is folded for sure.
                 user = ripe.pop(0)
                 alert_due += self._dice.expovariate(ALERTS_PER_S)
-                self._posted[lead_id("u", user, KEY)] = due
-                body = self._track(user, "Demo Requested", "contact-us")
+                event, topic = next(answers)
+                self._posted[topic][lead_id("u", user, KEY)] = due
+                body = self._track(user, event, "fleet")
+            elif new is not None:
+                ripe.append(new)
+                body, new = self._track(new, "Trial Started", "fleet"), None
             elif len(ripe) < 100:
-                ripe.append(f"buyer-{next(self._numbers)}")
-                body = self._track(ripe[-1], "Document Downloaded", "cold-chain-guide")
+                new = f"buyer-{next(self._numbers)}"
+                body = self._track(new, "Document Downloaded", "cold-chain-guide")
             else:
                 body = self._page(f"visitor-{self._dice.randrange(VISITORS)}")
             task = asyncio.create_task(self._post(body))

@@ -41,10 +41,12 @@ def test_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_latency(kafka: str) -> None:
-    """Every alert that the traffic must cause is read by both readers."""
-    uncommitted, committed = _rows(latency.run(kafka, seconds=1.0, rate=50.0), 2)
-    assert uncommitted["alerts"] == committed["alerts"] > 0
-    assert 0 < uncommitted["p50_ms"] <= uncommitted["p99_ms"] <= uncommitted["max_ms"]
+    """Every alert and every assignment that the traffic must cause is read by both readers."""
+    alert, committed_alert, hand, committed_hand = _rows(latency.run(kafka, seconds=1.0, rate=50.0), 4)
+    assert alert["records"] == committed_alert["records"] > 0
+    assert hand["records"] == committed_hand["records"] > 0
+    for row in (alert, hand):
+        assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"]
 
 
 def test_restart(kafka: str) -> None:
