@@ -38,7 +38,7 @@ _FIGURES = (
     ),
     _Figure("latency", 0, "HTTP event to alert, read uncommitted, p50", "p50_ms", "ms", "≤ 40", lambda it: it <= 40),
     _Figure("latency", 0, "the same, p99", "p99_ms", "ms", "≤ 120", lambda it: it <= 120),
-    _Figure("latency", 2, "raised hand to assignment, the same reader, p50", "p50_ms", "ms", "≤ 20", lambda it: it <= 20),
+    _Figure("latency", 2, "raised hand to assignment, uncommitted, p50", "p50_ms", "ms", "≤ 20", lambda it: it <= 20),
     _Figure("latency", 2, "the same, p99", "p99_ms", "ms", "≤ 100", lambda it: it <= 100),
     _Figure("restart", 0, "restart with 500,000 leads, to ready", "ready_s", "s", "≤ 8", lambda it: it <= 8),
     _Figure(

@@ -207,6 +207,7 @@ def test_two_hundred_hands_under_kills(opened: Callable[[str], Desk]) -> None:
         if isinstance(body := decode(row.value or b""), Engagement)
     ]
     assert len(passed) == len(set(passed)) == 200
+    until(desk.ready, "the last desk")
     desk.stop()
 
 
@@ -236,6 +237,7 @@ def test_what_waits_arrives_once_under_kills(opened: Callable[[str], Desk]) -> N
     firsts = [each for each in shop.said() if each.cause != "deadline"]
     assert len(firsts) == len({each.request_id for each in firsts}) == 1_200
     assert {each.follow_up_class for each in firsts} == {"hot_lead"}
+    until(desk.ready, "the last desk")
     desk.stop()
 
 
