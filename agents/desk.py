@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Sequence
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from streams.desk.fold import DeskFold
 
 from agents.lane.config import LaneConfig
 from schemas.codec import encode
 from schemas.records import Waited
+from streams.desk.fold import DeskFold
 from streams.desk.rules import DeskRules
 from streams.fold import InboxRecord, PartitionFold, Sealed
 from streams.publish import WAITING
