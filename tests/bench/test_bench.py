@@ -25,12 +25,14 @@ def test_leads(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """The lead fold is measured through the lane and alone, over the same events, and its profile is written."""
     monkeypatch.setattr(leads, "PROFILE", tmp_path / "fold.txt")
     monkeypatch.setattr(leads, "LANE_PROFILE", tmp_path / "lane.txt")
-    lane, counting, alone, python, signing_in = _rows(leads.run(kafka, leads=1_000, runs=1, profile=True), 5)
+    rows = _rows(leads.run(kafka, leads=1_000, runs=1, profile=True), 7)
+    lane, linking, signing_in_lane, counting, alone, python, signing_in = rows
     assert lane["job"] == counting["job"] == alone["job"]
     assert all(row["cpu_us_per_event"] > 0 for row in (lane, counting, alone))
     assert {name: python[name] for name in python if name.endswith("_per_event") and name != "cpu_us_per_event"} == {
         name: alone[name] for name in alone if name.endswith("_per_event") and name != "cpu_us_per_event"
     }
+    assert lane["mail_per_event"] == 0 < linking["mail_per_event"] < signing_in_lane["mail_per_event"]
     assert signing_in["lead.events_per_event"] > 0
     assert alone["lead.state_per_event"] > 0
     assert "LeadFold" in (tmp_path / "lane.txt").read_text()

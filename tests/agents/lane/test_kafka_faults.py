@@ -145,11 +145,11 @@ async def test_markers_and_aborted_records_at_the_end_are_no_lag(lane: CountingL
     await mailer.close()
     url = await lane.start(health_port=0).health()
     await lane.finished(PARTITIONS)
-    lag = f'handraise_lane_lag_records{{partition="{PARTITIONS - 1}",role="count"}} '
+    no_lag = f'handraise_lane_lag_records{{partition="{PARTITIONS - 1}",role="count"}} 0.0\n'
     async with httpx.AsyncClient() as client:
-        while lag not in (metrics := (await client.get(f"{url}/metrics")).text):  # noqa: ASYNC110 - another process
+        # The watchdog may have looked before all was folded, and looks again; a lag that stays is a timeout here.
+        while no_lag not in (await client.get(f"{url}/metrics")).text:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
-    assert metrics.split(lag)[1].startswith("0.0\n")
 
 
 async def test_ticks_go_to_the_owned_partitions(lane: CountingLane) -> None:
