@@ -41,8 +41,7 @@ def die_if_armed() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-KafkaWriter.append = append  # type: ignore[method-assign]
-KafkaWriter.commit = commit  # type: ignore[method-assign]
-
 if __name__ == "__main__":
+    KafkaWriter.append = append  # type: ignore[method-assign]
+    KafkaWriter.commit = commit  # type: ignore[method-assign]
     main()
