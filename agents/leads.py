@@ -16,6 +16,7 @@ OUTPUTS = (
     "lead.duplicates",
     "engagement.quarantine",
     "engagement.rejected",
+    "desk.waiting",
 )
 
 

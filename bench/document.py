@@ -32,8 +32,14 @@ _FIGURES = (
         "leads", 0, "lead fold through the lane, per core", "events_per_s_per_core", "events/s", "≥ 60,000",
         lambda it: it >= 60_000,
     ),
+    _Figure(
+        "desk", 0, "raised hands decided, 200 people, 30 rules, per core", "events_per_s_per_core", "hands/s",
+        "≥ 10,000", lambda it: it >= 10_000,
+    ),
     _Figure("latency", 0, "HTTP event to alert, read uncommitted, p50", "p50_ms", "ms", "≤ 40", lambda it: it <= 40),
     _Figure("latency", 0, "the same, p99", "p99_ms", "ms", "≤ 120", lambda it: it <= 120),
+    _Figure("latency", 2, "raised hand to assignment, uncommitted, p50", "p50_ms", "ms", "≤ 20", lambda it: it <= 20),
+    _Figure("latency", 2, "the same, p99", "p99_ms", "ms", "≤ 100", lambda it: it <= 100),
     _Figure("restart", 0, "restart with 500,000 leads, to ready", "ready_s", "s", "≤ 8", lambda it: it <= 8),
     _Figure(
         "memory", 1, "memory after 10 events, by 100,000 leads", "bytes_a_lead", "bytes", "≤ 600",

@@ -1,8 +1,8 @@
-"""How late an alert comes: from the HTTP request of the event that makes a lead hot to the alert on Kafka.
+"""How late an alert comes, and the answer to a raised hand: from the HTTP request of the event to the record on Kafka.
 
-The gateway and the worker run as their commands start them; this process sends the traffic, one event a request as
-browsers do, at a steady rate with random gaps, and reads lead.alerts twice: uncommitted, as a screen does, and
-read_committed, as a program does that acts on it.
+The gateway and the workers run as their commands start them; this process sends the traffic, one event a request as
+browsers do, at a steady rate with random gaps, and reads lead.assignments and lead.alerts twice: uncommitted, as a
+screen does, and read_committed, as a program does that acts on it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import random
 import time
@@ -25,9 +26,9 @@ from bench import kit
 from bench.kit import Row
 from bench.traffic import BROWSERS, ORDINARY, SITE
 from deploy.probe import free_port
-from schemas.codec import decode
-from schemas.records import LeadAlert
+from streams.identity import lead_id
 
+KEY = b"a key for benchmarks"
 RATE = 500.0
 ALERTS_PER_S = 4.0
 CONNECTIONS = 64
@@ -44,27 +45,33 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
             return run(own, seconds, rate)
     prefix = f"latency{time.time_ns()}."
     asyncio.run(kit.create_topics(kafka, prefix))
-    gateway_port, worker_port = free_port(), free_port()
+    gateway_port, worker_port, desk_port = free_port(), free_port(), free_port()
     with TemporaryDirectory() as folder:
         secrets = Path(folder) / "secrets.toml"
-        secrets.write_text(f'id_key = "{base64.b64encode(b"a key for benchmarks").decode()}"\n')
+        secrets.write_text(f'id_key = "{base64.b64encode(KEY).decode()}"\n')
         env = kit.environment(kafka, prefix, SECRETS=str(secrets), GATEWAY=f"127.0.0.1:{gateway_port}", LOG="warning")
         worker = ("-m", "handraise", "worker", "leads", "--metrics-port", str(worker_port))
-        with kit.process("-m", "handraise", "gateway", env=env) as gateway, kit.process(*worker, env=env) as leads:
-            kit.await_ready(gateway_port, worker_port)
-            before = gateway.usage().cpu_s, leads.usage().cpu_s
+        desk = ("-m", "handraise", "worker", "desk", "--metrics-port", str(desk_port))
+        with (
+            kit.process("-m", "handraise", "gateway", env=env) as gateway,
+            kit.process(*worker, env=env) as leads,
+            kit.process(*desk, env=env) as desks,
+        ):
+            kit.await_ready(gateway_port, worker_port, desk_port)
+            processes = gateway, leads, desks
+            before = [each.usage().cpu_s for each in processes]
             found = uvloop.run(_Measurement(kafka, prefix, gateway_port, seconds, rate).run())
-            spent = gateway.usage().cpu_s - before[0], leads.usage().cpu_s - before[1]
-            memory = gateway.rss_mib(), leads.rss_mib()
+            spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
+            memory = [each.rss_mib() for each in processes]
     events = round(rate * (seconds + WARM_S))
-    job = f"event posted over HTTP to hot-lead alert, {rate:.0f} events/s for {seconds:.0f} s"
+    job = f"event posted over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
     return [
         kit.row(
-            f"alert read {reader}",
+            reader,
             job,
             [sum(spent) / events * 1e6],
             sum(memory),
-            alerts=len(times),
+            records=len(times),
             p50_ms=round(kit.percentile(times, 50), 1),
             p99_ms=round(kit.percentile(times, 99), 1),
             max_ms=round(times[-1], 1),
@@ -74,7 +81,12 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
     ]
 
 
-_PARTS = ("gateway_us_per_event", "worker_us_per_event")
+_PARTS = ("gateway_us_per_event", "leads_us_per_event", "desk_us_per_event")
+_READERS = {
+    f"{what} read {level}": (topic, level)
+    for what, topic in (("alert", "lead.alerts"), ("assignment", "lead.assignments"))
+    for level in ("read_uncommitted", "read_committed")
+}
 
 
 class _Measurement:
@@ -82,43 +94,42 @@ class _Measurement:
         self._kafka, self._prefix, self._port, self._seconds, self._rate = kafka, prefix, port, seconds, rate
         self._dice = random.Random(_SEED)
         self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-        self._posted: dict[str, float] = {}
-        """user id → when the request that makes them hot was due; those of the warm-up are not here."""
+        self._posted: dict[str, dict[str, float]] = {"lead.alerts": {}, "lead.assignments": {}}
+        """lead id → when the request was due that the record in this topic answers."""
         self._numbers = iter(range(1 << 40))
 
     async def run(self) -> dict[str, list[float]]:
         """Milliseconds by reader, in order of size."""
         for _ in range(CONNECTIONS):
             self._idle.put_nowait(await asyncio.open_connection("127.0.0.1", self._port))
-        seen: dict[str, dict[str, float]] = {"read_uncommitted": {}, "read_committed": {}}
+        seen: dict[str, dict[str, float]] = {reader: {} for reader in _READERS}
         async with contextlib.AsyncExitStack() as stack:
-            for level, times in seen.items():
-                await stack.enter_async_context(self._reading(level, times))
+            for reader, times in seen.items():
+                await stack.enter_async_context(self._reading(*_READERS[reader], times))
             await self._send()
             until = time.monotonic() + _PATIENCE_S
-            while any(self._posted.keys() - times.keys() for times in seen.values()):
-                missing = {level: len(self._posted.keys() - times.keys()) for level, times in seen.items()}
-                assert time.monotonic() < until, f"alerts that did not come: {missing}"
+            awaited = {reader: self._posted[topic] for reader, (topic, _) in _READERS.items()}
+            while any(awaited[reader].keys() - times.keys() for reader, times in seen.items()):
+                missing = {reader: len(awaited[reader].keys() - times.keys()) for reader, times in seen.items()}
+                assert time.monotonic() < until, f"records that did not come: {missing}"
                 await asyncio.sleep(0.05)
         return {
-            level: sorted(1e3 * (times[user] - began) for user, began in self._posted.items())
-            for level, times in seen.items()
+            reader: sorted(1e3 * (times[lead] - began) for lead, began in awaited[reader].items())
+            for reader, times in seen.items()
         }
 
     @contextlib.asynccontextmanager
-    async def _reading(self, level: str, times: dict[str, float]) -> AsyncIterator[None]:
+    async def _reading(self, topic: str, level: str, times: dict[str, float]) -> AsyncIterator[None]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, isolation_level=level, enable_auto_commit=False)
         await consumer.start()
-        places = [TopicPartition(f"{self._prefix}lead.alerts", number) for number in range(kit.PARTITIONS)]
+        places = [TopicPartition(f"{self._prefix}{topic}", number) for number in range(kit.PARTITIONS)]
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
 
         async def read() -> None:
             async for record in consumer:
                 now = time.perf_counter()
-                alert = decode(record.value)
-                assert isinstance(alert, LeadAlert)
-                times.setdefault(alert.user_id or "", now)
+                times.setdefault((record.key or b"").decode(), now)
 
         task = asyncio.create_task(read())
         try:
@@ -129,22 +140,28 @@ class _Measurement:
             await consumer.stop()
 
     async def _send(self) -> None:
-        """Send at the rate; who is to be hot has downloaded something before and asks for a demonstration now."""
+        """Send at the rate; who has tried the product goes to pay and gets hot, others raise a hand."""
         began = due = time.perf_counter()
         alert_due = began + WARM_S
+        new: str | None = None
         sending: set[asyncio.Task[None]] = set()
         ripe: list[str] = []
+        answers = itertools.cycle((("Checkout Started", "lead.alerts"), ("Demo Requested", "lead.assignments")))
         while due < began + WARM_S + self._seconds:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             if due >= alert_due and ripe:
                 # The oldest: its first event was sent long ago, so that it is folded for sure.
                 user = ripe.pop(0)
                 alert_due += self._dice.expovariate(ALERTS_PER_S)
-                self._posted[user] = due
-                body = self._track(user, "Demo Requested", "contact-us")
+                event, topic = next(answers)
+                self._posted[topic][lead_id("u", user, KEY)] = due
+                body = self._track(user, event, "fleet")
+            elif new is not None:
+                ripe.append(new)
+                body, new = self._track(new, "Trial Started", "fleet"), None
             elif len(ripe) < 100:
-                ripe.append(f"buyer-{next(self._numbers)}@kestrel.example")  # who gets hot has to be reachable
-                body = self._track(ripe[-1], "Document Downloaded", "cold-chain-guide")
+                new = f"buyer-{next(self._numbers)}@kestrel.example"  # who gets hot has to be reachable
+                body = self._track(new, "Document Downloaded", "cold-chain-guide")
             else:
                 body = self._page(f"visitor-{self._dice.randrange(VISITORS)}")
             task = asyncio.create_task(self._post(body))
@@ -159,7 +176,7 @@ class _Measurement:
         return {"type": "page", "anonymousId": visitor, "properties": page, **self._common(page)}
 
     def _track(self, user: str, event: str, asset: str) -> dict[str, Any]:
-        touched = {"name": asset, "id": asset}
+        touched = {"name": asset, "id": asset, "email": f"{user}@buyer.example"}
         return {"type": "track", "userId": user, "event": event, "properties": touched, **self._common({})}
 
     def _common(self, page: dict[str, str]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     topic: str
     partition: int
-    key: bytes
+    key: bytes | None
     value: bytes
     timestamp: int
 
@@ -317,4 +317,4 @@ class KafkaAppender:
 
 
 def _size(row: Row) -> int:
-    return len(row.key) + len(row.value) + _ROW_OVERHEAD_BYTES
+    return len(row.key or b"") + len(row.value) + _ROW_OVERHEAD_BYTES

@@ -143,8 +143,11 @@ class Ingest:
         if stamped is None:
             count[2] += 1
             return
-        value = encode(stamped.engagement)
-        rows.append(Row("lead.events", stamped.partition, stamped.key, value, arrival.received_at))
+        if stamped.engagement is not None:
+            value = encode(stamped.engagement)
+            rows.append(Row("lead.events", stamped.partition, stamped.key, value, arrival.received_at))
+        if stamped.hand is not None:
+            rows.append(Row("desk.events", 0, None, encode(stamped.hand), arrival.received_at))
         count[0] += 1
 
     def _reject(self, raw: msgspec.Raw, bad: BadEvent, arrival: Arrival) -> Row:

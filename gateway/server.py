@@ -33,7 +33,7 @@ from streams.identity import fingerprint
 
 log = structlog.get_logger()
 
-_TOPICS = ("lead.events", "engagement.rejected")
+_TOPICS = ("lead.events", "desk.events", "engagement.rejected")
 _RETRY_S = 0.5
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -142,6 +142,7 @@ async def check_topics(config: GatewayConfig) -> None:
     """Raise StartError unless every topic that the gateway writes is there, with the configured partitions."""
     expected = {
         "lead.events": config.partitions,
+        "desk.events": 1,
         "engagement.rejected": _rejected_partitions(config),
         facts.TOPIC: None,  # its first partition is all that is used
     }

@@ -14,10 +14,11 @@ import msgspec
 from gateway import clock, crawlers
 from gateway.call import Call, Context, read_call, read_context, read_object
 from gateway.contact import locate
+from gateway.hand import Forms, Places
 from gateway.problem import BadEvent
 from gateway.sources import Source
 from gateway.who import Ids, Register
-from schemas.records import Engagement
+from schemas.records import Engagement, RaisedHand
 from streams.identity import Person, event_id
 from streams.vocabulary import CALLS, Vocabulary
 
@@ -51,11 +52,14 @@ class Arrival(NamedTuple):
 
 
 class Stamped(NamedTuple):
-    """A record for lead.events and where it goes."""
+    """The records that an event becomes, and where the first goes."""
 
     key: bytes
     partition: int
-    engagement: Engagement
+    engagement: Engagement | None
+    """For lead.events; None where the hand carries it, or the visitor wishes that there be none."""
+    hand: RaisedHand | None = None
+    """For desk.events: somebody asks to be contacted."""
 
 
 class Stamper:
@@ -63,6 +67,7 @@ class Stamper:
 
     def __init__(self, vocabulary: Vocabulary, secret: bytes, partitions: int) -> None:
         self._vocabulary, self._register = vocabulary, Register(vocabulary, secret, partitions)
+        self._forms = Forms(vocabulary)
 
     def stamp(self, raw: msgspec.Raw, arrival: Arrival) -> Stamped | None:
         """Stamp one event; None if the visitor's wish is that it be dropped.  Raises BadEvent."""
@@ -79,19 +84,21 @@ class Stamper:
         context = read_context(call.context, arrival.context)
         flags: list[str] = []
         consent, anonymous = _consent(context, arrival)
+        form: Places = (properties, traits, context.traits)
         if anonymous:
+            asked = self._asked_by_an_opted_out(raw, call, name, event, form, context, arrival, consent)
             if arrival.source.opt_out == "drop":
-                return None
+                return asked
             properties, traits, context = self._without_person(properties, context)
             flags.append("opted_out")
-        if anonymous:
             who = self._register.anonymous(call, flags)
+            if who.anonymous_id is None:
+                return asked
         else:
+            asked = None
             # A group's traits are the company's, whose address and number are nobody's.
             who = self._register.person(call, properties, {} if name == "group" else traits, context, flags)
         if who.user_id is None and who.email is None and who.anonymous_id is None:
-            if anonymous:
-                return None
             raise BadEvent(
                 "no_identifier",
                 "nothing in the event identifies anybody" + (f" ({', '.join(flags)})" if flags else ""),
@@ -103,7 +110,42 @@ class Stamper:
         engagement = self._engagement(
             raw, call, name, event, properties, traits, context, arrival, who, ids, aliases, consent, flags
         )
-        return Stamped(ids.key, ids.partition, engagement)
+        if not anonymous and self._forms.is_hand(engagement):
+            engagement = self._forms.judge(engagement, form)
+            return Stamped(ids.key, ids.partition, None, self._forms.read(engagement, form, context, scored=True))
+        return Stamped(ids.key, ids.partition, engagement, asked.hand if asked else None)
+
+    def _asked_by_an_opted_out(
+        self,
+        raw: msgspec.Raw,
+        call: Call,
+        name: str,
+        event: str,
+        form: Places,
+        context: Context,
+        arrival: Arrival,
+        consent: str,
+    ) -> Stamped | None:
+        """The hand of somebody who does not want to be tracked, and yet asks to be contacted: what the form says.
+
+        Their device stays out of it, unless nothing else tells the hands of two people apart.
+        """
+        properties, traits, _ = form
+        if not self._forms.may_be_hand(self._vocabulary.kind(name, event)):
+            return None
+        flags: list[str] = []
+        who = self._register.person(call, properties, traits, context, flags)
+        who = msgspec.structs.replace(who, user_id=None, anonymous_id=None if who.email else who.anonymous_id)
+        if who.email is None and who.anonymous_id is None:
+            return None
+        ids = self._register.ids(who)
+        engagement = self._engagement(
+            raw, call, name, event, properties, traits, context, arrival, who, ids, (), consent, flags
+        )
+        if not self._forms.is_hand(engagement):
+            return None
+        engagement = self._forms.judge(engagement, form)
+        return Stamped(ids.key, ids.partition, None, self._forms.read(engagement, form, context, scored=False))
 
     def _engagement(
         self,

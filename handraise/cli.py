@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from handraise import output
+from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
-from handraise.settings import VARIABLES, Settings, read
+from handraise.options import as_json, by_name, run_to_end, settings
+from handraise.settings import VARIABLES
 
 HELP = {"help_option_names": ["-h", "--help"]}
-as_json = click.option("--json", "as_json", is_flag=True, help="For machines: one JSON document.")
 
 
 def _environment_help() -> str:
@@ -31,11 +29,6 @@ def cli() -> None:
     """Engagement events in; behaviour scores, hot-lead alerts and lead states out, exactly once on Kafka."""
     # A failure is told once, by us, with its remedy; what the client library says before is noise.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-
-
-def settings() -> Settings:
-    """The environment, checked."""
-    return read(os.environ)
 
 
 def main() -> None:
@@ -62,8 +55,8 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)
+cli.add_command(desk_group)
+cli.add_command(audit)
 
 
 @cli.group("topics")
@@ -78,7 +71,7 @@ def topics_create(as_json: bool) -> None:
     from handraise import topics
 
     given = settings()
-    done = _run(topics.create(given))
+    done = run_to_end(topics.create(given))
     if as_json:
         output.document({"done": done})
         return
@@ -94,7 +87,7 @@ def topics_check(as_json: bool) -> int:
     from handraise import topics
 
     given = settings()
-    drifts = _run(topics.check(given))
+    drifts = run_to_end(topics.check(given))
     if as_json:
         output.document(
             {
@@ -142,10 +135,17 @@ def gateway() -> None:
     metavar="N",
     help="Reject N unreadable records of each partition without pausing it, then count as ever.",
 )
-@click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve metrics and health there; 0: any.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Serve metrics and health there, of several roles on the ports after it; 0: any.",
+)
 @click.option("--instance-id", help="Static membership: a restart under the same id gets its partitions back at once.")
 def worker(roles: tuple[str, ...], accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
-    """Fold events into lead states and alerts. Roles: leads."""
+    """Fold events into what they mean, until SIGTERM or Ctrl-C.
+
+    Roles: leads (states and alerts of leads), desk (who answers whom, until when); all of them in one go: all.
+    """
     from handraise import logs, serve
 
     given = settings()
@@ -166,7 +166,7 @@ def tail(topics: tuple[str, ...], from_beginning: bool, uncommitted: bool, count
     reading = tailing.tail(
         settings(), topics, beginning=from_beginning, uncommitted=uncommitted, most=count, as_json=as_json
     )
-    _run(reading)
+    run_to_end(reading)
 
 
 class _LeadGroup(click.Group):
@@ -177,9 +177,6 @@ class _LeadGroup(click.Group):
         if args and args[0] not in (*self.commands, *HELP["help_option_names"]):
             args = ["show", *args]
         return super().parse_args(ctx, args)
-
-
-by_name = click.option("--by", default="command line", show_default=True, metavar="NAME", help="Who says so.")
 
 
 @cli.group("lead", cls=_LeadGroup, subcommand_metavar="ID | COMMAND ...")
@@ -199,8 +196,8 @@ def lead_show(id: str, as_json: bool) -> None:
 
     given = settings()
     loaded = rules.load(given.rules).rules
-    found = _run(lookup.look_up(given, lookup.parse(id, given)))
-    told = _run(suspicions.suspicions(given, identifiers.ids_of(found)))
+    found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
+    told = run_to_end(suspicions.suspicions(given, identifiers.ids_of(found)))
     if as_json:
         output.document(person.lead_as_data(found, loaded, told))
     else:
@@ -221,7 +218,7 @@ def lead_merge(a: str, b: str, by: str, as_json: bool) -> None:
 
     given = settings()
     loaded = rules.load(given.rules).rules
-    done = _run(wishes.merge(given, lookup.parse(a, given), lookup.parse(b, given), by))
+    done = run_to_end(wishes.merge(given, lookup.parse(a, given), lookup.parse(b, given), by))
     if as_json:
         output.document(verdicts.done_as_data("merged", done, loaded))
     else:
@@ -238,7 +235,7 @@ def lead_unmerge(a: str, by: str, as_json: bool) -> None:
 
     given = settings()
     loaded = rules.load(given.rules).rules
-    done = _run(wishes.unmerge(given, lookup.parse(a, given), by))
+    done = run_to_end(wishes.unmerge(given, lookup.parse(a, given), by))
     if as_json:
         output.document(verdicts.done_as_data("unmerged", done, loaded))
     else:
@@ -255,7 +252,7 @@ def lead_not_the_same(a: str, b: str, by: str, as_json: bool) -> None:
     from handraise import lookup, verdicts, wishes
 
     given = settings()
-    told = _run(wishes.not_the_same(given, lookup.parse(a, given), lookup.parse(b, given), by))
+    told = run_to_end(wishes.not_the_same(given, lookup.parse(a, given), lookup.parse(b, given), by))
     if as_json:
         output.document(verdicts.dismissed_as_data(told))
     else:
@@ -273,12 +270,12 @@ def explain(id: str, at: str | None, as_json: bool) -> None:
     given = settings()
     at_s = None if at is None else person.read_time(at)
     loaded = rules.load(given.rules).rules
-    found = _run(lookup.look_up(given, lookup.parse(id, given)))
+    found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
     then, explained = person.explanation(found, loaded, at_s)
     if as_json:
         output.document(person.explanation_as_data(found, explained))
     else:
-        named = _run(person.names(given, found, explained))
+        named = run_to_end(person.names(given, found, explained))
         person.show_explanation(found, then, loaded, explained, named)
 
 

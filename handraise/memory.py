@@ -89,9 +89,9 @@ class Memory:
 
 
 @asynccontextmanager
-async def memory(settings: Settings) -> AsyncIterator[Memory]:
-    """The memory of this deployment's workers; whatever Kafka refuses inside becomes a Failure."""
-    topic = physical(CHANGELOG, settings.prefix)
+async def memory(settings: Settings, changelog: str = CHANGELOG) -> AsyncIterator[Memory]:
+    """The memory of this deployment's workers, by their changelog; whatever Kafka refuses inside becomes a Failure."""
+    topic = physical(changelog, settings.prefix)
     async with admin(settings.kafka) as client:
         there = (await find(client, [topic])).get(topic)
     if there is None:

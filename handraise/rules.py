@@ -9,16 +9,19 @@ from typing import Any
 
 from gateway import sources
 from gateway.sources import Sources
+from handraise import zones
 from handraise.failure import Failure
 from streams import rulefile, vocabulary
 from streams import rules as model
+from streams.desk import rules as desk_rules
+from streams.desk.rules import DeskRules
 from streams.rulefile import RuleError
 from streams.rules import ALERTS_FILE, MODEL_FILE, AlertsFile, Rules
 from streams.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "vocabulary.toml"
 SOURCES_FILE = "sources.toml"
-FILES = (MODEL_FILE, ALERTS_FILE, VOCABULARY_FILE, SOURCES_FILE)
+FILES = (MODEL_FILE, ALERTS_FILE, VOCABULARY_FILE, SOURCES_FILE, *desk_rules.FILES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class RuleSet:
     rules: Rules
     vocabulary: Vocabulary
     sources: Sources
+    desk: DeskRules
 
 
 def read(folder: Path) -> dict[str, str]:
@@ -77,7 +81,8 @@ def check(folder: Path, texts: dict[str, str]) -> tuple[RuleSet | None, list[Fai
         attempt(lambda: rulefile.parse(ALERTS_FILE, texts[ALERTS_FILE], AlertsFile))
     words = attempt(lambda: vocabulary.load(VOCABULARY_FILE, texts[VOCABULARY_FILE]))
     keys = attempt(lambda: sources.load(SOURCES_FILE, texts[SOURCES_FILE]))
-    return (None, faults) if faults else (RuleSet(folder, texts, rules, words, keys), [])
+    desk = attempt(lambda: desk_rules.load({name: texts[name] for name in desk_rules.FILES}, zones.zone))
+    return (None, faults) if faults else (RuleSet(folder, texts, rules, words, keys, desk), [])
 
 
 def fault(folder: Path, error: RuleError) -> Failure:

@@ -1,4 +1,4 @@
-"""The two processes that serve: a gateway and a worker, from settings to exit code.
+"""The processes that serve: a gateway and workers, from settings to exit code.
 
 Each imports its own world when it starts: a gateway that loads no Faust is there in half the time.
 """
@@ -6,14 +6,15 @@ Each imports its own world when it starts: a gateway that loads no Faust is ther
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
-from handraise import keyfile, rules, topics
+from handraise import crew, keyfile, logs, output, rules, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
 
-ROLES = ("leads",)
+ROLES = ("leads", "desk")
 BROWSER_BUILD = ROOT / "deploy/browser/node_modules/@segment/analytics-next/dist/umd/standalone.js"
 
 log = structlog.get_logger("handraise")
@@ -47,31 +48,71 @@ def gateway(settings: Settings) -> None:
 def worker(
     settings: Settings, roles: tuple[str, ...], accept_poison: int, metrics_port: int | None, instance_id: str | None
 ) -> int:
-    """Run a worker of these roles until SIGTERM or SIGINT; its exit code.  Raises Failure if it cannot start."""
-    from agents import leads
-    from agents.lane.errors import LaneRefused
-    from agents.lane.worker import main as run_lane
+    """Run a worker of these roles until SIGTERM or SIGINT; its exit code.  Raises Failure if it cannot start.
 
+    Each of several roles has a process of its own; their metrics are served on `metrics_port` and the ports after it.
+    """
     unknown = [role for role in roles if role not in (*ROLES, "all")]
     if unknown:
         raise Failure(
             f"there is no role {', '.join(unknown)}", "handraise worker", f"name one of: {', '.join(ROLES)}, all"
         )
-    rule_set = rules.load(settings.rules)
+    wanted = [role for role in ROLES if role in roles or "all" in roles]
+    rules.load(settings.rules)
     asyncio.run(topics.require(settings))
+    if len(wanted) == 1:
+        return _role(settings, wanted[0], accept_poison, metrics_port, instance_id)
+    ports = [metrics_port + place if metrics_port else metrics_port for place in range(len(wanted))]
+    return crew.run(
+        [
+            (role, partial(_role_alone, settings, role, accept_poison, port, instance_id))
+            for role, port in zip(wanted, ports, strict=True)
+        ]
+    )
+
+
+def _role_alone(
+    settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None
+) -> int:
+    """The same in a process that was just begun."""
+    logs.configure(settings.log)
     try:
-        config = leads.leads_config(
-            bootstrap=settings.kafka,
-            partitions=settings.partitions,
-            rules=rule_set.rules,
-            prefix=settings.prefix,
-            accept_poison=accept_poison,
-            instance_id=instance_id,
-            metrics_port=metrics_port,
-        )
+        return _role(settings, role, accept_poison, metrics_port, instance_id)
+    except Failure as failure:
+        output.fail(failure)
+        return failure.exit_code
+
+
+def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
+    from agents import desk, leads
+    from agents.lane.errors import LaneRefused
+    from agents.lane.worker import main as run_lane
+
+    rule_set = rules.load(settings.rules)
+    try:
+        if role == desk.ROLE:
+            version = rule_set.desk.version
+            config = desk.desk_config(
+                bootstrap=settings.kafka,
+                partitions=settings.partitions,
+                rules=rule_set.desk,
+                prefix=settings.prefix,
+                accept_poison=accept_poison,
+                instance_id=instance_id,
+                metrics_port=metrics_port,
+            )
+        else:
+            version = rule_set.rules.version
+            config = leads.leads_config(
+                bootstrap=settings.kafka,
+                partitions=settings.partitions,
+                rules=rule_set.rules,
+                prefix=settings.prefix,
+                accept_poison=accept_poison,
+                instance_id=instance_id,
+                metrics_port=metrics_port,
+            )
     except LaneRefused as error:
         raise Failure(error.what, error.where, error.remedy) from error
-    log.info(
-        "worker starts", role=config.role, rules=rule_set.rules.version, kafka=settings.kafka, prefix=settings.prefix
-    )
+    log.info("worker starts", role=role, rules=version, kafka=settings.kafka, prefix=settings.prefix)
     return run_lane(config)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from schemas.records import (
     Absorb,
+    Activity,
+    Assignment,
     DeploymentFact,
     DeviceLost,
     Engagement,
@@ -16,14 +18,19 @@ from schemas.records import (
     Link,
     Mail,
     Merge,
+    Notice,
     NotTheSame,
+    Presence,
     Quarantined,
+    RaisedHand,
     Record,
     Rejected,
     Release,
     Sighted,
     Tick,
     Unmerge,
+    Waited,
+    Waiting,
 )
 
 FOLLOW_UP = {
@@ -111,7 +118,34 @@ def record(value: Record) -> str:
             return f"time is {iso(value.at // 1_000)}"
         case DeploymentFact():
             return f"{value.name} is {value.value}"
+        case RaisedHand() | Waiting() | Waited() | Activity() | Presence() | Assignment() | Notice():
+            return desk(value)
     return mail(value)
+
+
+def desk(value: RaisedHand | Waiting | Waited | Activity | Presence | Assignment | Notice) -> str:
+    """What the desk hears and says, on one line."""
+    match value:
+        case RaisedHand():
+            who = value.name or value.email or value.phone or "somebody without a name"
+            verdict = "" if value.verdict == "human" else f" ({value.verdict}: {'; '.join(value.verdict_reasons)})"
+            return f"{who} asks for {value.topic}{verdict}: {value.message or 'no message'}"
+        case Waiting():
+            why = reasons(list(value.reasons))
+            return f"{value.reason} {points(value.score_millipoints)} {value.email or value.lead_id}: {why}"
+        case Waited():
+            return f"mail from partition {value.partition}, offset {value.offset}"
+        case Activity():
+            return f"{value.rep}: {value.kind} {value.request_id or value.lead_id or ''} {value.reason}".rstrip()
+        case Presence():
+            until = "" if value.until is None else f" until {iso(value.until // 1_000)}"
+            return f"{value.rep} is {value.state}{until}, says {value.by}"
+        case Assignment():
+            who = value.owner or f"queue {value.queue}"
+            due = "" if value.due_at is None else f", due {iso(value.due_at // 1_000)}"
+            return f"{value.request_id} {value.status}: {who}{due}; {'; '.join(value.trace)}"
+        case Notice():
+            return f"{value.kind} to {value.to}: {value.text}"
 
 
 def mail(value: Mail) -> str:

@@ -11,9 +11,11 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from schemas.fast import (
     absorb_encoder,
+    assignment_encoder,
     device_lost_encoder,
     engagement_encoder,
     link_encoder,
+    notice_encoder,
     quarantined_encoder,
     release_encoder,
     tick_encoder,
@@ -140,10 +142,12 @@ def _broken(error: Exception, value: bytes, at: int) -> Undecodable:
 
 _BY_HAND: dict[str, Callable[[bytes, Encoder], Encoder]] = {
     "Absorb": absorb_encoder,
+    "Assignment": assignment_encoder,
     "DeviceLost": device_lost_encoder,
     "Engagement": engagement_encoder,
     "LeadTransition": transition_encoder,
     "Link": link_encoder,
+    "Notice": notice_encoder,
     "Quarantined": quarantined_encoder,
     "Release": release_encoder,
     "Tick": tick_encoder,

@@ -15,12 +15,14 @@ from typing import Any
 from schemas.head import IDENTIFIER_SIZE, MOST_IDENTIFIERS
 from schemas.records import (
     Absorb,
+    Assignment,
     DeviceLost,
     Engagement,
     KnownIdentifier,
     LeadMemory,
     LeadTransition,
     Link,
+    Notice,
     Quarantined,
     Release,
     Tick,
@@ -267,6 +269,43 @@ def _items(items: list[str]) -> str:
 
 def _bytes(value: bytes) -> str:
     return long(len(value)) + value.decode("latin-1")
+
+
+def assignment_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of assignments; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_assignment(record: Assignment) -> bytes:
+        r = record
+        try:
+            return (
+                f"{start}{_text(r.request_id)}{_text(r.lead_id)}{_text(r.follow_up_class)}{_nullable(r.owner)}"
+                f"{_nullable(r.queue)}{_nullable(r.responsible)}{_text(r.status)}{_nullable_long(r.due_at)}"
+                f"{_nullable_long(r.next_slot_at)}{long(r.attempt)}{_text(r.cause)}{_array(r.trace)}"
+                f"{long(r.requested_at)}{long(r.decided_at)}{long(r.source_partition)}{long(r.source_offset)}"
+            ).encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_assignment
+
+
+def notice_encoder(prefix: bytes, otherwise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return the encoder of notices; records too long for the tables go to `otherwise`."""
+    start = prefix.decode("latin-1")
+
+    def encode_notice(record: Notice) -> bytes:
+        r = record
+        try:
+            return (
+                f"{start}{_text(r.notice_id)}{_text(r.to)}{_text(r.kind)}{_nullable(r.request_id)}"
+                f"{_nullable(r.lead_id)}{_text(r.text)}{long(r.at)}{long(r.deliver_after)}{_nullable_long(r.due_at)}"
+                f"{_array(r.channels)}"
+            ).encode("latin-1")
+        except IndexError:
+            return otherwise(record)
+
+    return encode_notice
 
 
 def _bytewise(text: str) -> str:

@@ -11,6 +11,14 @@ from typing import get_args
 
 import msgspec
 
+from schemas.desk_records import Activity as Activity
+from schemas.desk_records import Assignment as Assignment
+from schemas.desk_records import Notice as Notice
+from schemas.desk_records import Presence as Presence
+from schemas.desk_records import RaisedHand as RaisedHand
+from schemas.desk_records import Waited as Waited
+from schemas.desk_records import Waiting as Waiting
+
 
 class Engagement(msgspec.Struct, frozen=True, gc=False):
     """One thing a visitor did, as a tracker told it and the gateway stamped it.
@@ -321,6 +329,13 @@ Record = (
     | Mail
     | LeadDuplicate
     | DeploymentFact
+    | RaisedHand
+    | Waiting
+    | Waited
+    | Activity
+    | Presence
+    | Assignment
+    | Notice
 )
 """Whatever stands as the value of a record on one of the topics."""
 

@@ -21,7 +21,7 @@ from streams.contact import MOST_CHARACTERS, first_known, learn, reachable, veri
 from streams.fold import InboxRecord, Sealed
 from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding
 from streams.ledger import add, holds, new_lead, rebuild
-from streams.lifecycle import INQUIRY, MQL, STAGES, VISITOR, next_stage
+from streams.lifecycle import INQUIRY, MQL, VISITOR, next_stage
 from streams.links import ID
 from streams.news import News, read_news
 from streams.poison import NewerMail, PoisonGauge
@@ -71,7 +71,7 @@ class LeadFold:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         apply, publisher, good = self._apply, self._publisher, 0
         for index, record in enumerate(records):
-            publisher.offset, publisher.count = record.offset, 0
+            publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
                 apply(record)
             except NewerMail as newer:
@@ -282,7 +282,7 @@ class LeadFold:
             ):
                 lead.stage, lead.stage_since = MQL, as_of
                 cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
-                self._publisher.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
+                self._publisher.qualified(key, lead, cause, score, cause_event)
             if not lead.hot_since and score >= rules.hot_at and reachable(lead):
                 lead.hot_since, fell = as_of, True
                 publisher = self._publisher

@@ -10,9 +10,11 @@ from datetime import date
 
 from schemas.codec import encode
 from schemas.fast import lead_state_writer
+from schemas.fields import engagement_fields
+from schemas.head import ENGAGEMENTS
 from schemas.keys import partition_of
-from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected
-from schemas.wire import LOCK, prefix
+from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected, Waiting
+from schemas.wire import LOCK, PREFIX_SIZE, prefix
 from streams.fold import Output
 from streams.lifecycle import INQUIRY, STAGES, VISITOR
 from streams.reasons import top_reasons
@@ -31,6 +33,7 @@ _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _DUPLICATE: Header = ("ce_type", b"handraise.LeadDuplicate")
 INBOX = "lead.events"
+WAITING = "desk.waiting"
 EVIDENCE = {"m": "email_spelling", "e": "email_claimed", "p": "phone", "n": "name_and_company"}
 """What is thought to show that two leads are one person, by the first letter of its id."""
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -51,6 +54,8 @@ class Publisher:
         """The inbox record that is being folded."""
         self.count = 0
         """How many records it has caused so far."""
+        self.value = b""
+        """What it says."""
         self._id = f"leads-{partition}-"
         self._write_state = lead_state_writer(prefix(LOCK["LeadState"][-1].id), rules.version, partition)
         self._days: dict[int, bytes] = {}
@@ -95,6 +100,11 @@ class Publisher:
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
         """A change of stage, after it happened to the lead."""
         self._transition(key, "stage", before, STAGES[lead.stage], lead.as_of, cause, cause_event, score)
+
+    def qualified(self, key: bytes, lead: Lead, cause: str, score: int, cause_event: str | None) -> None:
+        """A lead became an mql by its own doing: the public is told, and the desk."""
+        self.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
+        self._waiting(key, lead, "mql", score)
 
     def heat(self, key: bytes, lead: Lead, at: int, score: int, cause_event: str | None) -> None:
         """A change of heat, after it happened to the lead."""
@@ -150,6 +160,25 @@ class Publisher:
         )
         headers = self._headers(alert_id, _ALERT, lead.as_of, key)
         self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
+        self._waiting(key, lead, "hot", score)
+
+    def _waiting(self, key: bytes, lead: Lead, reason: str, score: int) -> None:
+        """Mail to the desk: somebody should follow up on this lead."""
+        # Where the event came from; of what mail caused nobody knows it.
+        (country,) = engagement_fields(self.value, "country") if self.value[:PREFIX_SIZE] in ENGAGEMENTS else ("",)
+        record = Waiting(
+            lead_id=key.decode(),
+            reason=reason,
+            at=lead.as_of * 1_000,
+            score_millipoints=score,
+            level=self._rules.level(score),
+            country=country or "",
+            email=lead.email,
+            reasons=tuple(reason.text for reason in top_reasons(lead, self._rules, lead.as_of)),
+            source_partition=self._partition,
+            source_offset=self.offset,
+        )
+        self._outputs.append(Output(WAITING, self._partition, key, encode(record), []))
 
     def quarantine(
         self, key: bytes, value: bytes, event_id: bytes, verdict: str, reasons: tuple[str, ...], at_ms: int

@@ -14,6 +14,9 @@ from streams.identity import folded
 CALLS = ("page", "screen", "track", "identify", "group", "alias")
 """The tracker's calls that are events, by Segment's names."""
 
+TOPICS = ("sales", "support", "partner", "press")
+"""What a raised hand can be about."""
+
 MAX_ASSET_CHARACTERS = 400
 """Longer assets and titles are cut: they are names, and stand in states and alerts."""
 
@@ -58,12 +61,29 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By the domain that stands for all of them."""
 
 
+class Hands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is a raised hand, where its form's fields stand, and what makes it suspect."""
+
+    kinds: tuple[str, ...]
+    message: tuple[str, ...]
+    topic: tuple[str, ...]
+    country: tuple[str, ...]
+    language: tuple[str, ...]
+    channel: tuple[str, ...]
+    call_after: tuple[str, ...]
+    honeypot: tuple[str, ...]
+    disposable: tuple[str, ...]
+    topics: dict[str, tuple[str, ...]]
+    """Topic → words that mean it; what has none of them is for sales."""
+
+
 class VocabularyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """rules/vocabulary.toml as written."""
 
     calls: dict[str, str]
     events: dict[str, str]
     assets: dict[str, Naming]
+    hands: Hands
     identity: Identity
 
 
@@ -75,6 +95,7 @@ class Vocabulary:
         self._events = {snake_case(name): kind for name, kind in rules.events.items()}
         self._assets = {kind: naming for kind, naming in rules.assets.items() if kind != "default"}
         self._default = rules.assets["default"]
+        self.hands = rules.hands
         self._blocked = frozenset(folded(value).strip(_AROUND) for value in rules.identity.blocked)
         self._blocked_emails = frozenset(value.lower() for value in rules.identity.blocked_emails)
         self._blocked_mailboxes = frozenset(value.lower() for value in rules.identity.blocked_mailboxes)
@@ -156,6 +177,7 @@ def load(file: str, text: str) -> Vocabulary:
     if "default" not in rules.assets:
         raise rulefile.fail(file, text, "$.assets", "there is no [assets.default]", "add it, for kinds not listed")
     _check_spellings(file, text, rules)
+    _check_hands(file, text, rules)
     _check_providers(file, text, rules.identity.providers)
     return Vocabulary(rules)
 
@@ -194,6 +216,18 @@ def _check_spellings(file: str, text: str, rules: VocabularyFile) -> None:
         if known != kind:
             message = f'"{name}" and "{other}" are one name in two spellings, with two kinds'
             raise rulefile.fail(file, text, f"$.events['{name}']", message, "keep one of them")
+
+
+def _check_hands(file: str, text: str, rules: VocabularyFile) -> None:
+    known = {*rules.calls.values(), *rules.events.values()}
+    for place, kind in enumerate(rules.hands.kinds):
+        if kind not in known:
+            remedy = "correct the kind, or give it to an event in [events]"
+            raise rulefile.fail(file, text, f"$.hands.kinds[{place}]", f"no event becomes {kind}", remedy)
+    for topic in rules.hands.topics:
+        if topic not in TOPICS:
+            what, remedy = f"there is no topic `{topic}`", f"use one of {', '.join(TOPICS)}"
+            raise rulefile.fail(file, text, f"$.hands.topics.{topic}", what, remedy)
 
 
 def _check_providers(file: str, text: str, providers: Mapping[str, Provider]) -> None:

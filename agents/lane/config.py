@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from agents.lane.errors import LaneRefused
 from agents.lane.kafka_log import KafkaLog
@@ -36,7 +37,7 @@ class LaneConfig:
     """Static membership: a worker restarted under its id within the session gets its partitions back at once. Its
     leaving is not announced: without a restart others take over when the session has ended."""
     session_timeout_s: float = 6.0
-    """A worker silent for so long loses its partitions; 6 to 10 s."""
+    """A worker silent for so long loses its partitions; 6 to 10 s, 3 where nobody may wait."""
     max_batch: int = 4000
     """Records in one transaction, about; beyond it the fetcher waits."""
     fetch_max_wait_ms: int = 20
@@ -53,6 +54,8 @@ class LaneConfig:
     health_host: str = "127.0.0.1"
     health_port: int | None = None
     """Where /metrics, /healthz and /readyz are served; 0 takes a free port, None serves nothing."""
+    beside: Callable[[Callable[[], Collection[int]]], Coroutine[Any, Any, None]] | None = None
+    """What runs beside the lane as long as it does, told which partitions are folded here at the moment."""
     client_id: str = field(default_factory=lambda: f"handraise-{os.getpid()}")
 
     def __post_init__(self) -> None:

@@ -156,6 +156,8 @@ async def _watched(app: LaneApp) -> AsyncIterator[None]:
         ticker = Ticker(config.bootstrap, config.names.inbox, lambda: _folding(app), config.now_ms)
         app.kafka_is_silent = lambda: ticker.unanswered
         tasks.append(asyncio.create_task(ticker.run()))
+    if config.beside is not None:
+        tasks.append(asyncio.create_task(config.beside(lambda: _folding(app))))
     for task in tasks:
         task.add_done_callback(lambda done: _ended(app, done))
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import gateway, latency, leads, memory, restart
+from bench import desk, gateway, latency, leads, memory, restart
 from bench.kit import percentile
 from bench.traffic import traffic
 
@@ -38,11 +38,21 @@ def test_leads(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "LeadFold" in (tmp_path / "lane.txt").read_text()
 
 
+def test_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each raised hand gets an assignment, two notices and its event on the way to the lead; the profile is written."""
+    monkeypatch.setattr(desk, "PROFILE", tmp_path / "desk.txt")
+    rows = _rows(desk.run(count=300, runs=1, profile=True), 2)
+    assert [row["outputs_each"] for row in rows] == [4.0, 4.0]
+    assert "fold.py" in (tmp_path / "desk.txt").read_text()
+
+
 def test_latency(kafka: str) -> None:
-    """Every alert that the traffic must cause is read by both readers."""
-    uncommitted, committed = _rows(latency.run(kafka, seconds=1.0, rate=50.0), 2)
-    assert uncommitted["alerts"] == committed["alerts"] > 0
-    assert 0 < uncommitted["p50_ms"] <= uncommitted["p99_ms"] <= uncommitted["max_ms"]
+    """Every alert and every assignment that the traffic must cause is read by both readers."""
+    alert, committed_alert, hand, committed_hand = _rows(latency.run(kafka, seconds=1.0, rate=50.0), 4)
+    assert alert["records"] == committed_alert["records"] > 0
+    assert hand["records"] == committed_hand["records"] > 0
+    for row in (alert, hand):
+        assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"]
 
 
 def test_restart(kafka: str) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.codec import decode
 from schemas.records import Engagement
-from tests.gateway.broker import create_topics, engagements, rejected
+from tests.gateway.broker import create_topics, engagements, hands, rejected
 from tests.gateway.process import Running, gateway
 
 SITE = Path(__file__).parent / "site"
@@ -29,9 +30,11 @@ class Capture:
         return self.running.url
 
     async def stored(self) -> list[Engagement]:
-        """Everything on lead.events; nothing may be in the dead letter."""
+        """Everything on lead.events, and what raised hands carry there; nothing may be in the dead letter."""
         assert await rejected(self.kafka, self.prefix) == []
-        return await engagements(self.kafka, self.prefix)
+        carried = [decode(hand.engagement) for hand in await hands(self.kafka, self.prefix)]
+        assert all(isinstance(each, Engagement) for each in carried)
+        return [*await engagements(self.kafka, self.prefix), *carried]  # type: ignore[list-item]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ FLAGS = [
 
 @dataclass
 class Shop:
-    """A running deployment: a gateway, a worker, and a schema registry for its readers."""
+    """A running deployment: a gateway, a worker of leads, a desk, and a schema registry for its readers."""
 
     place: Deployment
     gateway: Child
@@ -33,8 +33,10 @@ def shop(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]
     """The deployment of the tests that do no harm to it; each has leads of its own.  It must leave gracefully."""
     with Deployment(kafka, f"e2e{secrets.token_hex(4)}.", tmp_path_factory.mktemp("shop")) as place, registry() as url:
         place.create_topics()
-        gateway, worker = place.gateway(), place.worker()
+        gateway, worker, desk = place.gateway(), place.worker(), place.worker(role="desk")
+        desk.await_ready()
         yield Shop(place, gateway.await_ready(), worker.await_ready(), url)
+        desk.stop()
         worker.stop()
         gateway.stop()
 

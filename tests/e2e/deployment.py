@@ -160,9 +160,9 @@ class Deployment:
         """Start a gateway on a free port."""
         return self.start("gateway", **{"HANDRAISE_GATEWAY": f"127.0.0.1:{probe.free_port()}"} | env)
 
-    def worker(self, *more: str, **env: str) -> Child:
-        """Start a worker of the leads role."""
-        return self.start("worker", "leads", "--metrics-port", "0", *more, **env)
+    def worker(self, *more: str, role: str = "leads", **env: str) -> Child:
+        """Start a worker of a role."""
+        return self.start("worker", role, "--metrics-port", "0", *more, **env)
 
     def topic(self, name: str) -> str:
         """The topic's name on the broker."""

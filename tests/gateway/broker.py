@@ -6,10 +6,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.codec import decode
-from schemas.records import Engagement, Record, Rejected
+from schemas.records import Engagement, RaisedHand, Record, Rejected
 from schemas.topics import physical, topic
 
-TOPICS = ("lead.events", "engagement.rejected", "deployment.facts")
+TOPICS = ("lead.events", "desk.events", "engagement.rejected", "deployment.facts")
 
 
 async def create_topics(bootstrap: str, prefix: str, partitions: int = 4, names: Sequence[str] = TOPICS) -> None:
@@ -31,7 +31,7 @@ async def create_topics(bootstrap: str, prefix: str, partitions: int = 4, names:
         await admin.close()
 
 
-async def values(bootstrap: str, topic_name: str) -> dict[int, list[tuple[bytes, bytes]]]:
+async def values(bootstrap: str, topic_name: str) -> dict[int, list[tuple[bytes | None, bytes]]]:
     """Every (key, value) of a topic, by partition, in order, up to its present end."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
@@ -40,7 +40,7 @@ async def values(bootstrap: str, topic_name: str) -> dict[int, list[tuple[bytes,
         partitions = [TopicPartition(topic_name, n) for n in sorted(consumer.partitions_for_topic(topic_name) or ())]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        found: dict[int, list[tuple[bytes, bytes]]] = {each.partition: [] for each in partitions}
+        found: dict[int, list[tuple[bytes | None, bytes]]] = {each.partition: [] for each in partitions}
         left = {each for each in partitions if ends[each]}
         while left:
             for place, records in (await consumer.getmany(timeout_ms=1000)).items():
@@ -60,6 +60,11 @@ async def records(bootstrap: str, prefix: str, name: str) -> list[Record]:
 async def engagements(bootstrap: str, prefix: str) -> list[Engagement]:
     """What lead.events has."""
     return [each for each in await records(bootstrap, prefix, "lead.events") if isinstance(each, Engagement)]
+
+
+async def hands(bootstrap: str, prefix: str) -> list[RaisedHand]:
+    """What desk.events has."""
+    return [each for each in await records(bootstrap, prefix, "desk.events") if isinstance(each, RaisedHand)]
 
 
 async def rejected(bootstrap: str, prefix: str) -> list[Rejected]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.appender import Row, Unavailable
 from schemas.codec import decode
-from schemas.records import Engagement, Rejected
+from schemas.records import Engagement, RaisedHand, Rejected
 
 
 class MemoryAppender:
@@ -33,7 +33,7 @@ class MemoryAppender:
         """As Appender says."""
         if self._stuck:
             raise Unavailable("the memory is away")
-        size = sum(len(row.key) + len(row.value) for row in rows)
+        size = sum(len(row.key or b"") + len(row.value) for row in rows)
         if self._bytes + size > self._buffer_bytes:
             raise Unavailable("the buffer is full")
         self._bytes += size
@@ -55,6 +55,10 @@ class MemoryAppender:
     def engagements(self) -> list[Engagement]:
         """What lead.events has."""
         return [each for row in self.rows if isinstance(each := decode(row.value), Engagement)]
+
+    def hands(self) -> list[RaisedHand]:
+        """What desk.events has."""
+        return [each for row in self.rows if isinstance(each := decode(row.value), RaisedHand)]
 
     def rejected(self) -> list[Rejected]:
         """What the dead letter has."""

@@ -47,9 +47,10 @@ def test_topic_rules() -> None:
     """What is deleted has a time, what is compacted none; the inbox has the broker's clock; all lie side by side."""
     for each in TOPICS:
         assert (each.retention_ms is None) == (each.cleanup == "compact"), each.name
-        assert each.partitions == ("P" if each.name != "deployment.facts" else 1), each.name
+        assert each.partitions == (1 if each.name in {"deployment.facts", "desk.events", "desk.changelog"} else "P")
         assert not each.public or each.records, each.name
-    assert topic("lead.events").config["message.timestamp.type"] == "LogAppendTime"
+    for inbox in ("lead.events", "desk.events"):
+        assert topic(inbox).config["message.timestamp.type"] == "LogAppendTime"
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -106,7 +107,7 @@ def test_times_are_times(name: str) -> None:
     """What is called a time, by its name, is a timestamp in milliseconds, and nothing else is."""
     for each in read_schema(HERE / "avro" / f"{name}.avsc")["fields"]:
         is_time = "timestamp-millis" in str(each["type"])
-        assert is_time == each["name"].endswith(("at", "as_of", "_since", "_seen")), each["name"]
+        assert is_time == each["name"].endswith(("at", "as_of", "_since", "_seen", "_after", "until")), each["name"]
 
 
 @pytest.mark.parametrize("path", examples.PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -1,0 +1,49 @@
+"""What people are told: all texts of the desk's notices."""
+
+from __future__ import annotations
+
+from streams.desk.roster import Person
+from streams.desk.state import Case
+from streams.desk.zones import Zone
+
+VISITOR = "visitor"
+_ASKS = {
+    "contact_request": "{who} asks to be contacted",
+    "hot_lead": "{who} is hot",
+    "qualified": "{who} qualified",
+    "suspect": "{who} asks to be contacted; it may be spam",
+}
+
+
+def headline(case: Case) -> str:
+    """Who wants what: `Jonas Vik of Brightwater Pharma asks to be contacted: “…”`."""
+    words = _ASKS[case.follow_up_class].format(who=case.who)
+    if case.preferred_channel:
+        words += f", best by {case.preferred_channel}"
+    return f"{words}: “{case.message}”" if case.message else words
+
+
+def name(who: str, company: str, otherwise: str) -> str:
+    """A person in words, from what is known."""
+    if company:
+        return f"{who or 'Somebody'} of {company}"
+    return who or otherwise
+
+
+def by(due: int | None, zone: Zone) -> str:
+    """A deadline as the end of a sentence."""
+    return "." if due is None else f"; by {zone.clock(due)}."
+
+
+def promise(owner: Person | None, due: int | None, slot: int | None, zone: Zone) -> str:
+    """What the visitor is told: who will call, by when."""
+    if owner is not None and due is not None:
+        return f"{owner.name} will contact you by {zone.clock(due)} ({zone.city} time)."
+    if slot is not None:
+        return f"Thank you. We will contact you from {zone.clock(slot)} ({zone.city} time) on."
+    return "Thank you. We have your request and will contact you."
+
+
+def refused(kind: str, case: Case) -> str:
+    """Why an activity changes nothing."""
+    return f"{kind} changes nothing: the request of {case.who} is {case.status}"
