@@ -192,16 +192,18 @@ def lead_group() -> None:
 @as_json
 def lead_show(id: str, as_json: bool) -> None:
     """Score, reasons, identifiers and devices; who may be the same person.  `show` may be left out."""
-    from handraise import identifiers, lookup, person, rules, suspicions
+    from handraise import desk, identifiers, lookup, person, rules, suspicions
 
     given = settings()
     loaded = rules.load(given.rules).rules
     found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
-    told = run_to_end(suspicions.suspicions(given, identifiers.ids_of(found)))
+    ids = identifiers.ids_of(found)
+    told = run_to_end(suspicions.suspicions(given, ids))
+    assignment = run_to_end(desk.latest(given, ids))
     if as_json:
-        output.document(person.lead_as_data(found, loaded, told))
+        output.document(person.lead_as_data(found, loaded, told, assignment))
     else:
-        person.show_lead(found, loaded, told)
+        person.show_lead(found, loaded, told, assignment)
 
 
 @lead_group.command("merge")
