@@ -339,9 +339,10 @@ def doctor(as_json: bool) -> int:
     metavar="FILE.json",
     help="Write the figures there.",
 )
-def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None) -> int:
-    """Broker, gateway and worker with simulated visitors: who gets hot, and why. Ctrl-C ends all of it."""
+@click.option("--audit", "audited", is_flag=True, help="The report has what became of each raised hand.")
+def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None, audited: bool) -> int:
+    """All parts with simulated visitors: who raises a hand, who gets hot, and who answers. Ctrl-C ends all of it."""
     from handraise.demo.run import run as run_demo
     from handraise.demo.showing import Options
 
-    return run_demo(settings(), Options(seconds, visitors, rate, seed), report)
+    return run_demo(settings(), Options(seconds, visitors, rate, seed), report, audited=audited)
