@@ -4,8 +4,8 @@
 one and flip: the key `<prefix>rs:current` names the generation to read, `<prefix>rs:<generation>:<name>` are its keys.
 Where there is no current generation, one is being filled and nothing is known yet.
 
-Values that are records are the records' own bytes (Avro in Confluent's wire format: `schemas.codec.decode`), memories are
-those of leads.changelog.  Times and scores of sorted sets are milliseconds since the epoch.
+Values that are records are the records' own bytes (Avro in Confluent's wire format: `schemas.codec.decode`), memories
+are those of leads.changelog.  Times and scores of sorted sets are milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def history(request_id: str) -> str:
 
 
 def timeline(lead_id: str) -> str:
-    """Sorted set: LeadTransitions and LeadAlerts of an identified lead, Activities about a lead itself, by their time."""
+    """Sorted set: LeadTransitions and LeadAlerts of an identified lead, Activities about a lead itself, by time."""
     return f"timeline:{lead_id}"
 
 
