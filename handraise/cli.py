@@ -192,16 +192,18 @@ def lead_group() -> None:
 @as_json
 def lead_show(id: str, as_json: bool) -> None:
     """Score, reasons, identifiers and devices; who may be the same person.  `show` may be left out."""
-    from handraise import identifiers, lookup, person, rules, suspicions
+    from handraise import desk, identifiers, lookup, person, rules, suspicions
 
     given = settings()
     loaded = rules.load(given.rules).rules
     found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
-    told = run_to_end(suspicions.suspicions(given, identifiers.ids_of(found)))
+    ids = identifiers.ids_of(found)
+    told = run_to_end(suspicions.suspicions(given, ids))
+    assignment = run_to_end(desk.latest(given, ids))
     if as_json:
-        output.document(person.lead_as_data(found, loaded, told))
+        output.document(person.lead_as_data(found, loaded, told, assignment))
     else:
-        person.show_lead(found, loaded, told)
+        person.show_lead(found, loaded, told, assignment)
 
 
 @lead_group.command("merge")
@@ -337,9 +339,10 @@ def doctor(as_json: bool) -> int:
     metavar="FILE.json",
     help="Write the figures there.",
 )
-def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None) -> int:
-    """Broker, gateway and worker with simulated visitors: who gets hot, and why. Ctrl-C ends all of it."""
+@click.option("--audit", "audited", is_flag=True, help="The report has what became of each raised hand.")
+def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None, audited: bool) -> int:
+    """All parts with simulated visitors: who raises a hand, who gets hot, and who answers. Ctrl-C ends all of it."""
     from handraise.demo.run import run as run_demo
     from handraise.demo.showing import Options
 
-    return run_demo(settings(), Options(seconds, visitors, rate, seed), report)
+    return run_demo(settings(), Options(seconds, visitors, rate, seed), report, audited=audited)

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handraise import output, words
-from handraise.demo import stage
+from handraise import audit, output, words
+from handraise.audit import Audit
+from handraise.demo import ledger as books
+from handraise.demo import requests as hands
+from handraise.demo import shifts, stage
 from handraise.demo.cast import MARTA, MARTA_AT_WORK, signed_in
 from handraise.demo.keys import listening
-from handraise.demo.ledger import TOPICS, Ledger, Union
+from handraise.demo.ledger import Ledger, Union
 from handraise.demo.processes import Child
+from handraise.demo.requests import Requests
 from handraise.demo.screen import Screen, View
 from handraise.demo.sender import THREADS, Sender
 from handraise.demo.story import HISTORY_DAYS, Act, Story
@@ -48,8 +52,8 @@ class Options:
 class Showing:
     """One showing; afterwards it tells how it went."""
 
-    def __init__(self, options: Options, ledger: Ledger) -> None:
-        self._options, self._ledger = options, ledger
+    def __init__(self, options: Options, ledger: Ledger, requests: Requests) -> None:
+        self._options, self._ledger, self._requests = options, ledger, requests
         self._story = Story(options.seed, options.visitors)
         self.names = self._story.names()
         self.own: Settings | None = None
@@ -57,6 +61,8 @@ class Showing:
         self.kills = 0
         self.settled = False
         """Whether every event came out before the end."""
+        self.audit: Audit | None = None
+        """What the topics say of the raised hands at the end."""
         self._stop = asyncio.Event()
         self._failed: Failure | None = None
         self._on_the_way: set[asyncio.Task[None]] = set()
@@ -65,22 +71,23 @@ class Showing:
         self.marta: Union | None = None
         """What came of Marta's devices, once she is one person."""
 
-    async def play(self, settings: Settings, kafka: str, logs: Path, *, tidy: bool) -> None:
+    async def play(self, settings: Settings, kafka: str, folder: Path, *, tidy: bool) -> None:
         """Set up, tell the story, take down.  Raises Failure."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        own = await stage.own_topics(settings, kafka, tidy=tidy)
-        output.say(f"topics: {own.prefix}* created; gateway and scoring worker are starting", "quiet")
-        gateway, worker = stage.processes(own, logs)
+        own = await stage.own_topics(settings, kafka, folder, tidy=tidy)
+        output.say(f"topics: {own.prefix}* created; gateway, scoring worker and desk are starting", "quiet")
+        output.say(shifts.SAID, "quiet")
+        parts = stage.processes(own, folder)
         sender = Sender(own.gateway)
         try:
-            await asyncio.gather(gateway.start(self._fail), worker.start(self._fail))
-            await self._unless_stopped(_all(gateway.ready(), worker.ready(), self._ticking(own)))
+            await asyncio.gather(*(part.start(self._fail) for part in parts))
+            await self._unless_stopped(_all(*(part.ready() for part in parts), self._ticking(own)))
             if not self._stop.is_set():
                 self.own = own
-                await self._show(own, sender, worker)
+                await self._show(own, sender, parts.leads)
         finally:
-            await asyncio.gather(gateway.end(), worker.end())
+            await asyncio.gather(*(part.end() for part in parts))
             sender.close()
         if self._failed is not None:
             raise self._failed
@@ -94,8 +101,8 @@ class Showing:
                 ticked |= {seen.raw.partition for seen in await inbox.next(100)}
 
     async def _show(self, own: Settings, sender: Sender, worker: Child) -> None:
-        view = View(f"http://{own.gateway}", own.kafka, own.prefix, self._ledger, self.names)
-        async with subscribe(own, TOPICS, beginning=True) as subscriber:
+        view = View(f"http://{own.gateway}", own.kafka, own.prefix, self._ledger, self._requests, self.names)
+        async with subscribe(own, (*books.TOPICS, *hands.TOPICS), beginning=True) as subscriber:
             screen = Screen(view)
             beside = [self._beside(self._read(subscriber, screen)), self._beside(self._refresh(screen))]
             try:
@@ -104,6 +111,7 @@ class Showing:
                     await self._unless_stopped(self._tell(sender, view, screen))
                     if self._failed is None:
                         await self._settle(view)
+                        self.audit = await audit.audit(own)
             finally:
                 for task in beside:
                     task.cancel()
@@ -183,6 +191,7 @@ class Showing:
 
     async def _deliver(self, sender: Sender, acts: Sequence[Act], live: bool) -> None:
         self._ledger.posting(acts, live=live)
+        self._requests.posting(acts)
         await sender.post(acts)
         self._ledger.posted(acts)
 
@@ -193,14 +202,23 @@ class Showing:
         waiting = {*self._on_the_way, *(task for task in (self._recovering, self._uniting) if task)}
         if waiting:
             await asyncio.wait(waiting, timeout=_PATIENCE_S)
-        self.settled = await _until(lambda: self._ledger.settled or self._failed is not None) and self._failed is None
+        done = await _until(lambda: self._all_is_out or self._failed is not None)
+        self.settled = done and self._failed is None
         view.phase = "done"
+
+    @property
+    def _all_is_out(self) -> bool:
+        return self._ledger.settled and self._requests.settled
 
     # -- beside the story
 
     async def _read(self, subscriber: Subscriber, screen: Screen) -> None:
         while True:
-            for alert in self._ledger.seen(await subscriber.next(100)):
+            records = await subscriber.next(100)
+            # First: what a lead was worth when it asked.
+            for request in self._requests.seen(records):
+                screen.request(request)
+            for alert in self._ledger.seen(records):
                 screen.alert(alert)
 
     async def _refresh(self, screen: Screen) -> None:

@@ -1,4 +1,4 @@
-"""What the demo stands on: a broker, topics of its own, a gateway and a worker."""
+"""What the demo stands on: a broker, topics and rules of its own, its processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy import local, probe
 from deploy.problem import Problem
 from handraise import topics
+from handraise.demo import shifts
 from handraise.demo.processes import Child
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.settings import Address, Settings
@@ -53,8 +55,10 @@ def _end(site: local.Site) -> None:
         site.own("kafka").stop()
 
 
-async def own_topics(settings: Settings, kafka: str, *, tidy: bool) -> Settings:
+async def own_topics(settings: Settings, kafka: str, folder: Path, *, tidy: bool) -> Settings:
     """Settings for this demo, whose topics are new; with `tidy` those of former demos are deleted.
+
+    Its rules are a copy in that folder, with other hours and ladders.  Raises Failure.
 
     Only where nobody else can be in the middle of one: on a broker that was just started.
     """
@@ -70,6 +74,7 @@ async def own_topics(settings: Settings, kafka: str, *, tidy: bool) -> Settings:
         prefix=f"{settings.prefix}demo-{max(numbers, default=0) + 1}.",
         partitions=settings.partitions if "HANDRAISE_PARTITIONS" in settings.given else PARTITIONS,
         gateway=_door(settings),
+        rules=shifts.copy(settings.rules, folder / "rules"),
     )
     await topics.create(own)
     return own
@@ -86,19 +91,33 @@ def _door(settings: Settings) -> Address:
     return Address(settings.gateway.host, probe.free_port())
 
 
-def processes(own: Settings, logs: Path) -> tuple[Child, Child]:
-    """The demo's gateway and its worker, not yet started."""
-    metrics = probe.free_port()
+class Parts(NamedTuple):
+    """The demo's processes."""
+
+    gateway: Child
+    leads: Child
+    desk: Child
+
+
+def processes(own: Settings, logs: Path) -> Parts:
+    """The demo's processes, not yet started."""
     env = {
         **os.environ,
         "HANDRAISE_KAFKA": own.kafka,
         "HANDRAISE_PREFIX": own.prefix,
         "HANDRAISE_PARTITIONS": str(own.partitions),
         "HANDRAISE_GATEWAY": str(own.gateway),
+        "HANDRAISE_RULES": str(own.rules),
     }
-    # Static membership: a killed worker's successor has its partitions back without waiting for a session to end.
-    words = ["worker", "leads", "--metrics-port", str(metrics), "--instance-id", "demo"]
-    return (
+
+    def worker(role: str) -> Child:
+        # Static membership: a killed worker's successor has its partitions back without waiting for a session to end.
+        metrics = probe.free_port()
+        words = ["worker", role, "--metrics-port", str(metrics), "--instance-id", "demo"]
+        return Child(f"{role} worker", words, env, logs / f"{role}.log", f"http://127.0.0.1:{metrics}/readyz")
+
+    return Parts(
         Child("gateway", ["gateway"], env, logs / "gateway.log", f"http://{own.gateway}/readyz"),
-        Child("worker", words, env, logs / "worker.log", f"http://127.0.0.1:{metrics}/readyz"),
+        worker("leads"),
+        worker("desk"),
     )

@@ -132,7 +132,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def demo(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """A demo of 40 visitors and 39 live seconds, as a user runs it: until Marta has signed in on both devices."""
+    """A demo of 40 visitors and 42 live seconds, as a user runs it: until Marta has signed in on both devices."""
     folder = tmp_path_factory.mktemp("demo")
     (folder / "secrets.toml").write_text('id_key = "YW5vdGhlciBrZXkgZm9yIHRlc3Rz"\n')
     prefix = f"t{folder.stat().st_ino}."
@@ -142,7 +142,7 @@ def demo(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown
         "HANDRAISE_PREFIX": prefix,
         "HANDRAISE_SECRETS": str(folder / "secrets.toml"),
     }
-    words = ["demo", "--for", "39", "--visitors", "40", "--seed", "7", "--report", str(folder / "r.json")]
+    words = ["demo", "--for", "42", "--visitors", "40", "--seed", "7", "--report", str(folder / "r.json"), "--audit"]
     done = subprocess.run(
         [sys.executable, "-m", "handraise", *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180
     )
@@ -165,6 +165,18 @@ def test_the_demo_scores_all_it_sends(demo: Shown) -> None:
     assert re.search(r"hot  Elif Demir, Kestrel Foods .*last Pricing · downloaded Cold-chain audit", demo.out)
     assert "after the visit, not now" in demo.out
     assert "lost 0, doubled 0" in demo.out
+
+
+def test_the_demo_shows_who_answers(demo: Shown) -> None:
+    """Jonas asks, score 2: Ben has it within a minute's deadline, Ceyda's leave is said; the audit is in the report."""
+    assert re.search(
+        r"hand Jonas Vik, Brightwater Pharma, score 2: “Call me before Thursday's audit”, \d+ ms", demo.out
+    )
+    assert re.search(r"assigned: Ben Holm [01]:\d\d left; rule nordics .*Ceyda Arslan \(is on leave\)", demo.out)
+    assert "people work round the clock" in demo.out
+    assert demo.report["audit"] == {"requests": 1, "final": 0, "open": 1, "lost": 0, "without_owner": 0}
+    assert demo.report["assignments"] >= 2  # type: ignore[operator]
+    assert demo.report["latency_ms"]["contact_to_owner"]["count"] == 1  # type: ignore[index]
 
 
 def test_the_demo_shows_one_person_on_two_devices(handraise: Command, demo: Shown) -> None:
