@@ -29,6 +29,8 @@ class View:
     """All that the screen shows."""
 
     gateway: str
+    site: str
+    """The URL of the sample site."""
     kafka: str
     prefix: str
     ledger: Ledger
@@ -109,7 +111,7 @@ class Screen:
 
 def render(view: View, console: Console) -> RenderableType:
     """The whole screen, as high as the terminal at most."""
-    where = f"gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
+    where = f"sample site {view.site} · gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
     news = [Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]]
     hands = _hands(view, console.width)
     parts: list[RenderableType] = [
