@@ -15,7 +15,7 @@ from handraise import audit, output, words
 from handraise.audit import Audit
 from handraise.demo import ledger as books
 from handraise.demo import requests as hands
-from handraise.demo import shifts, site, stage
+from handraise.demo import site, stage
 from handraise.demo.cast import MARTA, MARTA_AT_WORK, signed_in
 from handraise.demo.keys import listening
 from handraise.demo.ledger import Ledger, Union
@@ -77,7 +77,6 @@ class Showing:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         own = await stage.own_topics(settings, kafka, folder, tidy=tidy)
         output.say(f"topics: {own.prefix}* created; gateway, scoring worker and desk are starting", "quiet")
-        output.say(shifts.SAID, "quiet")
         parts = stage.processes(own, folder)
         sender = Sender(own.gateway)
         try:
