@@ -307,6 +307,19 @@ def rules_check(folder: Path, as_json: bool) -> int:
     return max((each.exit_code for each in faults), default=0)
 
 
+@cli.command("rebuild-read-side")
+@as_json
+def rebuild_read_side(as_json: bool) -> None:
+    """Fill the read side anew from the topics' beginnings; it is read as it was until the new one is there."""
+    from handraise import rebuild
+
+    filled = run_to_end(rebuild.rebuild(settings()))
+    if as_json:
+        output.document(rebuild.as_data(filled))
+    else:
+        rebuild.show(filled)
+
+
 @cli.command()
 @as_json
 def doctor(as_json: bool) -> int:

@@ -14,7 +14,7 @@ from handraise import crew, keyfile, logs, output, rules, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
 
-ROLES = ("leads", "desk")
+ROLES = ("leads", "desk", "mirror")
 BROWSER_BUILD = ROOT / "deploy/browser/node_modules/@segment/analytics-next/dist/umd/standalone.js"
 
 log = structlog.get_logger("handraise")
@@ -84,6 +84,8 @@ def _role_alone(
 
 
 def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
+    if role == "mirror":
+        return _mirror(settings, metrics_port)
     from agents import desk, leads
     from agents.lane.errors import LaneRefused
     from agents.lane.worker import main as run_lane
@@ -116,3 +118,10 @@ def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int |
         raise Failure(error.what, error.where, error.remedy) from error
     log.info("worker starts", role=role, rules=version, kafka=settings.kafka, prefix=settings.prefix)
     return run_lane(config)
+
+
+def _mirror(settings: Settings, metrics_port: int | None) -> int:
+    from agents import mirror
+
+    log.info("worker starts", role=mirror.ROLE, kafka=settings.kafka, prefix=settings.prefix)
+    return mirror.main(mirror.MirrorConfig(settings.kafka, settings.redis, settings.prefix, health_port=metrics_port))
