@@ -35,6 +35,7 @@ def gateway(settings: Settings) -> None:
         vocabulary_text=rule_set.texts[rules.VOCABULARY_FILE],
         browser_build=BROWSER_BUILD,
         prefix=settings.prefix,
+        redis=settings.redis,
         host=settings.gateway.host,
         port=settings.gateway.port,
         rules_folder=str(settings.rules),
