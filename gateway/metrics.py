@@ -55,7 +55,7 @@ class Metrics:
         )
         self.stamps = Counter(
             "handraise_gateway_stamps_total",
-            "Raised hands by what the read side says: known, unknown, no_answer (in time), not_asked (soon after that).",
+            "Raised hands by what the read side says: known, unknown, no_answer (in time), not_asked (just after).",
             ["outcome"],
             registry=self.registry,
         )
