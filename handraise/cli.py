@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from handraise import output
+from handraise.console_commands import console, password
 from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
 from handraise.options import as_json, by_name, run_to_end, settings
@@ -57,6 +58,8 @@ def run(arguments: list[str]) -> int:
 
 cli.add_command(desk_group)
 cli.add_command(audit)
+cli.add_command(console)
+cli.add_command(password)
 
 
 @cli.group("topics")

@@ -1,4 +1,4 @@
-"""The processes that serve: a gateway and workers, from settings to exit code.
+"""The processes that serve: a gateway, a console and workers, from settings to exit code.
 
 Each imports its own world when it starts: a gateway that loads no Faust is there in half the time.
 """
@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from handraise import crew, keyfile, logs, output, rules, topics
+from handraise import access, crew, keyfile, logs, output, rules, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
 
@@ -42,6 +42,31 @@ def gateway(settings: Settings) -> None:
     )
     try:
         run(config, started=lambda host, port: log.info("gateway serves", url=f"http://{host}:{port}"))
+    except StartError as error:
+        raise Failure(error.what, error.where, error.remedy) from error
+
+
+def console(settings: Settings, site: str | None) -> None:
+    """Serve people until SIGTERM or SIGINT; `site`: what /demo shows.  Raises Failure if it cannot start."""
+    from console.server import ConsoleConfig, StartError, run
+
+    rule_set = rules.load(settings.rules)
+    config = ConsoleConfig(
+        bootstrap=settings.kafka,
+        redis=settings.redis,
+        rules=rule_set.rules,
+        desk_rules=rule_set.desk,
+        secret=keyfile.id_key(settings, lambda said: log.warning(said)),
+        passwords=access.passwords(settings),
+        prefix=settings.prefix,
+        host=settings.console.host,
+        port=settings.console.port,
+        demo_site=site,
+    )
+    if not config.passwords and site is None:
+        log.warning("nobody has a password yet: `handraise password NAME` makes one")
+    try:
+        run(config, started=lambda host, port: log.info("console serves", url=f"http://{host}:{port}"))
     except StartError as error:
         raise Failure(error.what, error.where, error.remedy) from error
 
