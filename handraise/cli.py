@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from handraise import output
+from handraise.console_commands import console, password
 from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
 from handraise.options import as_json, by_name, run_to_end, settings
@@ -57,6 +58,8 @@ def run(arguments: list[str]) -> int:
 
 cli.add_command(desk_group)
 cli.add_command(audit)
+cli.add_command(console)
+cli.add_command(password)
 
 
 @cli.group("topics")
@@ -305,6 +308,19 @@ def rules_check(folder: Path, as_json: bool) -> int:
         if found is not None and not faults:
             checking.show(found)
     return max((each.exit_code for each in faults), default=0)
+
+
+@cli.command("rebuild-read-side")
+@as_json
+def rebuild_read_side(as_json: bool) -> None:
+    """Fill the read side anew from the topics' beginnings; it is read as it was until the new one is there."""
+    from handraise import rebuild
+
+    filled = run_to_end(rebuild.rebuild(settings()))
+    if as_json:
+        output.document(rebuild.as_data(filled))
+    else:
+        rebuild.show(filled)
 
 
 @cli.command()

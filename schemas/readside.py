@@ -50,7 +50,11 @@ PLACES = "places"
 """Hash: `topic/partition` → next offset to read; mirror's own, written with what it stands for."""
 HEALTH = "health"
 """Hash, rewritten about once a second while mirror lives: `seen` (its clock, ms), `caught_up` (when it had last read
-everything, ms), `lag` (records not read yet), `topics` (which topics it reads: their ids); and `layout`."""
+everything, ms), `lag` (records not read yet)."""
+IDENTITY = "identity"
+"""Hash: `layout`, and each topic's name → its id and partition count: what the places belong to; mirror's own."""
+WRITER = "writer"
+"""String, for seconds: which mirror is at work; mirror's own."""
 
 MOST = {HANDS: 1_000, CLOSED: 1_000, ALERTS: 1_000}
 """How many a sorted set holds: the newest."""
@@ -65,6 +69,11 @@ _WORD = re.compile(r"[^\W_]+")
 def current(prefix: str) -> str:
     """The key with the generation to read, a number in decimal; it is missing until the first one is filled."""
     return f"{prefix}rs:current"
+
+
+def counter(prefix: str) -> str:
+    """The key with the number of the youngest generation, the one that is being filled included."""
+    return f"{prefix}rs:last"
 
 
 def base(prefix: str, generation: int) -> str:

@@ -22,6 +22,7 @@ from schemas.records import (
     Assignment,
     Delivery,
     LeadAlert,
+    LeadDuplicate,
     LeadState,
     LeadTransition,
     Notice,
@@ -167,23 +168,24 @@ def _memory(key: bytes | None, value: bytes | None, _at: int) -> list[Operation]
 
 
 def _moved(value: bytes) -> bytes:
-    read = _remembered(value)
-    if not isinstance(read, Moved):
-        raise Undecodable("malformed", "a forwarding address leads nowhere")
-    return read.to.encode()
+    try:
+        read = state.decode(value)
+    except msgspec.MsgspecError as error:
+        raise _no_state(error) from error
+    return read.to.encode() if isinstance(read, Moved) else b""
 
 
 def _names_of(lead_id: str, value: bytes) -> tuple[Card, ...]:
-    read = _remembered(value)
-    known = read.known if isinstance(read, Lead) else []
+    try:
+        read = state.decode(value)
+        known = read.known if isinstance(read, Lead) else []
+    except msgspec.MsgspecError as error:
+        raise _no_state(error) from error
     return _names(lead_id, "", (each.value for each in known))
 
 
-def _remembered(value: bytes) -> state.State:
-    try:
-        return state.decode(value)
-    except msgspec.MsgspecError as error:
-        raise Undecodable("malformed", f"no state of a lead: {error}") from error
+def _no_state(error: Exception) -> Undecodable:
+    return Undecodable("malformed", f"no state of a lead: {error}")
 
 
 def _names(lead_id: str, source: str, texts: Iterable[str]) -> tuple[Card, ...]:
@@ -240,6 +242,8 @@ def _duplicate(key: bytes | None, value: bytes | None, _at: int) -> list[Operati
     evidence, *leads = name.split(":")
     if not all(ID.fullmatch(each) for each in (evidence, *leads)) or len(leads) != 2:
         raise Undecodable("bad_key", f"{name[:80]!r} is no evidence id and two lead ids")
+    if value is not None:
+        _expect(value, LeadDuplicate)
     return [Field(keys.duplicates(each), name, value) for each in leads]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ _LINE_EVERY_S = 5.0
 _INDENT = 10
 _HEAD_LINES = 15
 _MOST_HANDS = 2
+_MOST_TRACE_LINES = 2
 
 
 @dataclass
@@ -29,6 +31,8 @@ class View:
     """All that the screen shows."""
 
     gateway: str
+    site: str
+    """The URL of the sample site."""
     kafka: str
     prefix: str
     ledger: Ledger
@@ -60,6 +64,8 @@ class Screen:
         self._phase = ""
         if self._console.is_terminal:
             self._live.start()
+        else:
+            self._print(shifts.SAID)
 
     def refresh(self) -> None:
         """Show what is so now."""
@@ -109,7 +115,7 @@ class Screen:
 
 def render(view: View, console: Console) -> RenderableType:
     """The whole screen, as high as the terminal at most."""
-    where = f"gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
+    where = f"sample site {view.site} · gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
     news = [Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]]
     hands = _hands(view, console.width)
     parts: list[RenderableType] = [
@@ -139,7 +145,7 @@ def _line(text: Text) -> Text:
 
 
 def _hands(view: View, width: int) -> list[Text]:
-    """Raised hands that wait for somebody: three lines each."""
+    """Raised hands that wait for somebody: four lines each."""
     waiting = view.requests.open
     if not waiting:
         return []
@@ -154,12 +160,10 @@ def _hands(view: View, width: int) -> list[Text]:
             f"  score {words.points(request.score, 0)}  ",
             holder,
         )
+        parts.append(_line(head))
         trace = "" if last is None else words.reasons(list(last.trace))
-        lines = (f"“{request.hand.message}”{took}", trace)
-        parts += [
-            _line(head),
-            *(_line(Text(" " * _INDENT + line, "quiet" if n else "")) for n, line in enumerate(lines)),
-        ]
+        lines = [f"“{request.hand.message}”{took}", *textwrap.wrap(trace, width - _INDENT)[:_MOST_TRACE_LINES]]
+        parts += [_line(Text(" " * _INDENT + line, "quiet" if n else "")) for n, line in enumerate(lines)]
     if len(waiting) > _MOST_HANDS:
         parts.append(Text(f"{' ' * _INDENT}and {len(waiting) - _MOST_HANDS} more", "quiet"))
     return parts

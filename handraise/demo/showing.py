@@ -15,7 +15,7 @@ from handraise import audit, output, words
 from handraise.audit import Audit
 from handraise.demo import ledger as books
 from handraise.demo import requests as hands
-from handraise.demo import shifts, stage
+from handraise.demo import site, stage
 from handraise.demo.cast import MARTA, MARTA_AT_WORK, signed_in
 from handraise.demo.keys import listening
 from handraise.demo.ledger import Ledger, Union
@@ -23,7 +23,7 @@ from handraise.demo.processes import Child
 from handraise.demo.requests import Requests
 from handraise.demo.screen import Screen, View
 from handraise.demo.sender import THREADS, Sender
-from handraise.demo.story import HISTORY_DAYS, Act, Story
+from handraise.demo.story import HISTORY_DAYS, YOUR_TURN_S, Act, Story
 from handraise.failure import Failure
 from handraise.settings import Settings
 from handraise.subscriber import Subscriber, subscribe
@@ -77,15 +77,15 @@ class Showing:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         own = await stage.own_topics(settings, kafka, folder, tidy=tidy)
         output.say(f"topics: {own.prefix}* created; gateway, scoring worker and desk are starting", "quiet")
-        output.say(shifts.SAID, "quiet")
         parts = stage.processes(own, folder)
         sender = Sender(own.gateway)
         try:
-            await asyncio.gather(*(part.start(self._fail) for part in parts))
-            await self._unless_stopped(_all(*(part.ready() for part in parts), self._ticking(own)))
-            if not self._stop.is_set():
-                self.own = own
-                await self._show(own, sender, parts.leads)
+            with site.serving(f"http://{own.gateway}") as url:
+                await asyncio.gather(*(part.start(self._fail) for part in parts))
+                await self._unless_stopped(_all(*(part.ready() for part in parts), self._ticking(own)))
+                if not self._stop.is_set():
+                    self.own = own
+                    await self._show(own, sender, parts.leads, url)
         finally:
             await asyncio.gather(*(part.end() for part in parts))
             sender.close()
@@ -100,8 +100,8 @@ class Showing:
             while len(ticked) < own.partitions:
                 ticked |= {seen.raw.partition for seen in await inbox.next(100)}
 
-    async def _show(self, own: Settings, sender: Sender, worker: Child) -> None:
-        view = View(f"http://{own.gateway}", own.kafka, own.prefix, self._ledger, self._requests, self.names)
+    async def _show(self, own: Settings, sender: Sender, worker: Child, site_url: str) -> None:
+        view = View(f"http://{own.gateway}", site_url, own.kafka, own.prefix, self._ledger, self._requests, self.names)
         async with subscribe(own, (*books.TOPICS, *hands.TOPICS), beginning=True) as subscriber:
             screen = Screen(view)
             beside = [self._beside(self._read(subscriber, screen)), self._beside(self._refresh(screen))]
@@ -162,7 +162,7 @@ class Showing:
     async def _live(self, sender: Sender, view: View, screen: Screen) -> None:
         steps, scenes, begun = self._story.live(), self._story.scenes(), time.monotonic()
         rate, length_s = self._options.rate, self._options.seconds
-        told = 0
+        told, your_turn = 0, False
         while length_s is None or time.monotonic() - begun < length_s:
             seconds = time.monotonic() - begun
             view.phase, view.clock = "live visitors", _span(seconds, length_s)
@@ -176,6 +176,9 @@ class Showing:
                     screen.tell("", scene.words)
                 if scene.person == signed_in(MARTA_AT_WORK) and self._uniting is None:
                     self._uniting = self._beside(self._unite(screen))
+            if seconds >= YOUR_TURN_S and not your_turn:
+                your_turn = True
+                screen.tell("strong", f"Your turn: look around {view.site}, then press “Call me”")
             if acts:
                 self._post(sender, acts, live=True)
             while len(self._on_the_way) > _MOST_ON_THE_WAY:

@@ -29,6 +29,8 @@ _REPEATED = 0.01
 """Share of events whose delivery is repeated, as trackers do when an answer was lost."""
 _BROKEN_EVERY = 400
 """One event in so many says nothing that can be used."""
+YOUR_TURN_S = 75.0
+"""When all scenes are over, and whoever watches may take part."""
 _AT_ONCE = 8
 """Visitors on the site at the same time, live."""
 _CALL_REQUESTED = "Call Requested"

@@ -35,9 +35,10 @@ ROOMS = {
     "streams": Room(frozenset({"schemas"}), _DATA),
     "agents": Room(
         frozenset({"streams", "schemas"}),
-        frozenset({"faust", "mode", "aiokafka", "prometheus_client", "structlog", "uvloop", "msgspec"}),
+        frozenset({"faust", "mode", "aiokafka", "prometheus_client", "structlog", "uvloop", "msgspec"})
+        | frozenset({"redis", "httpx", "aiosmtplib"}),
     ),
-    "gateway": Room(frozenset({"streams", "schemas"}), _DATA | _HTTP | _LOOKUPS),
+    "gateway": Room(frozenset({"streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis"})),
     "console": Room(
         frozenset({"streams", "schemas"}), _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette"}
     ),
