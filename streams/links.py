@@ -23,6 +23,8 @@ LOST = 2
 REFUSED = 3
 """It belongs to another lead for good, or to nobody."""
 
+EVIDENCE = (b"m_", b"p_", b"n_")
+"""How ids begin that are shared by leads which may be one."""
 MOST_LINKS = 128
 RELINK_S = 30 * DAY_S
 """Once in each such period a lead says again that an id is its own: forwarding addresses that are not used expire."""

@@ -19,6 +19,7 @@ from streams.ledger import (
     MAX_EVENTS,
     MAX_OLD_ONCES,
     fold_oldest,
+    holds,
     line_for,
     move_line,
     origins,
@@ -157,6 +158,17 @@ def unite(lead: Lead, key: bytes, other: Lead, source: bytes, at: int, rules: Ru
         fold_oldest(lead, len(lead.ids) // 8 - MAX_EVENTS, lead.last_seen, rules)
         _write_events(lead, list(_events(lead))[:MAX_EVENTS])
     rebuild(lead, rules)
+
+
+def has_taken(lead: Lead, other: Lead, source: str) -> bool:
+    """True if a lead has what another one that was kept under the key `source` brought, and has not given it back."""
+    place = links.find(lead.links, source.encode())
+    if not (links.read(lead.links, place).held if place >= 0 else len(lead.links) >= MOST_LINKS * links.SIZE):
+        return False
+    # What lies behind either's line is in their sums.
+    line = max(lead.line, other.line).to_bytes(4, "big")
+    recent = [event.id for event in _events(other) if event.at >= line]
+    return not recent or any(holds(lead.ids, id) for id in recent)
 
 
 def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link]:
