@@ -21,7 +21,7 @@ from schemas.records import Assignment, LeadAlert
 
 _LINE_EVERY_S = 5.0
 _INDENT = 10
-_HEAD_LINES = 15
+_HEAD_LINES = 16
 _MOST_HANDS = 2
 _MOST_TRACE_LINES = 2
 
@@ -31,8 +31,9 @@ class View:
     """All that the screen shows."""
 
     gateway: str
+    console: str
     site: str
-    """The URL of the sample site."""
+    """The URL of the sample site; its /demo leads to the site beside a rep's queue."""
     kafka: str
     prefix: str
     ledger: Ledger
@@ -66,6 +67,7 @@ class Screen:
             self._live.start()
         else:
             self._print(shifts.SAID)
+            self._print(f"open {view.site}/demo: the sample site beside a rep's queue; console {view.console}")
 
     def refresh(self) -> None:
         """Show what is so now."""
@@ -115,7 +117,7 @@ class Screen:
 
 def render(view: View, console: Console) -> RenderableType:
     """The whole screen, as high as the terminal at most."""
-    where = f"sample site {view.site} · gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
+    where = f"console {view.console} · gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
     news = [Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]]
     hands = _hands(view, console.width)
     parts: list[RenderableType] = [
@@ -123,6 +125,7 @@ def render(view: View, console: Console) -> RenderableType:
         _line(Text("Simulated people on real HTTP and Kafka; minutes of a visit take seconds.", "quiet")),
         _line(Text(shifts.SAID, "quiet")),
         _line(Text(where, "quiet")),
+        _line(Text.assemble("Open ", (f"{view.site}/demo", "strong"), ": the sample site beside a rep's queue")),
         Text(),
         _counts(view.ledger),
         Text(),
