@@ -21,6 +21,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from agents.hands import Hands
+from agents.lane.errors import LaneRefused
+from agents.lane.kafka_log import KafkaLog
 from agents.senders import Endpoint, Mailbox, post, send_mail
 from agents.sink_metrics import NotifyMetrics
 from agents.sinks import serve
@@ -312,6 +314,10 @@ async def _oldest_unfinished(consumer: AIOKafkaConsumer, ours: frozenset[TopicPa
 async def _deliveries(config: NotifyConfig, since_ms: int) -> list[Delivery]:
     """All that was recorded since then, in the order of each notice."""
     topic = physical(DELIVERIES, config.prefix)
+    there = (await KafkaLog(config.bootstrap, "handraise-notify", 0).identify([topic])).get(topic)
+    if there is None:
+        raise LaneRefused("a topic is missing", f"topic {topic} on {config.bootstrap}", "run `handraise topics create`")
+    places = [TopicPartition(topic, n) for n in range(there.partitions)]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=config.bootstrap,
         client_id="handraise-notify-deliveries",
@@ -321,8 +327,6 @@ async def _deliveries(config: NotifyConfig, since_ms: int) -> list[Delivery]:
     found: list[Delivery] = []
     await consumer.start()
     try:
-        await consumer.topics()
-        places = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
         for place, start in (await consumer.offsets_for_times(dict.fromkeys(places, max(since_ms, 0)))).items():
