@@ -39,6 +39,8 @@ NOTICES = "desk.notices"
 DELIVERIES = "alert.deliveries"
 MOST_PENDING = 5_000
 """So many notices are held; the others wait on the topic."""
+SESSION_MS = 6_000
+"""After so long another one takes over from one that died; brokers take no shorter session unless told to."""
 _MOST_RECORDS = 500
 _POLL_MS = 50
 _REST_MS = 10
@@ -132,6 +134,8 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_FETCH_WAIT_MS,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 3,
             **kafka,
         )
         producer = AIOKafkaProducer(acks="all", enable_idempotence=True, linger_ms=5, **kafka)
