@@ -182,8 +182,8 @@ class Mirror:
                 raise Superseded("another generation is read now")
         try:
             places = await self._store.places(generation)
-            for top in consumer.assignment():
-                consumer.seek(top, places.get(self._name(top), 0))
+            for top, first in (await consumer.beginning_offsets(consumer.assignment())).items():
+                consumer.seek(top, places.get(self._name(top), first))
             await self._store.forget_before(generation)
             self.metrics.generation.set(generation)
             self._problem = ""
