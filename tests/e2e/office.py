@@ -63,11 +63,6 @@ class Office:
         assert done.returncode == 0, done.stderr + done.stdout
         return json.loads(done.stdout)
 
-    def presence(self, state: str, *reps: str) -> None:
-        """Say that these people can be given work, or cannot."""
-        for rep in reps:
-            self.command("desk", "presence", rep, state)
-
     def kill(self, part: Supervisor) -> int:
         """Kill a worker; whoever supervises it starts another.  Returns how many there will have been."""
         part.child.process.kill()
@@ -89,6 +84,17 @@ def office(kafka: str, redis: str, prefix: str, folder: Path) -> Iterator[Office
                 until(part.ready, "the workers to be ready")
             mirror.await_ready()
             yield Office(place, leads, desk, gateway.url(), console.url(), url)
+
+
+def presence(manager: Page, state: str, *reps: str) -> None:
+    """A manager says in the console that these people can be given work, or cannot."""
+    for rep in reps:
+        status = manager.evaluate(
+            """([rep, state]) => fetch(`/api/reps/${rep}/presence`,
+            { method: "POST", body: JSON.stringify({ state }) }).then(answer => answer.status)""",
+            [rep, state],
+        )
+        assert status == 202
 
 
 def worker(place: Deployment, role: str) -> Any:
