@@ -19,7 +19,7 @@ from console.reader import now_ms
 from console.saying import Unavailable
 from console.server import Console, ConsoleConfig
 from console.sessions import COOKIE
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.records import Assignment, Notice, RaisedHand, Record
 from streams.rules import load as load_rules
 from tests.console.memory import MemoryHistory
@@ -66,8 +66,6 @@ class Kafka:
 
     def write(self, record: Record) -> int:
         """Append a record, show it, fold it, and show what comes of it; its offset."""
-        from schemas.codec import encode
-
         offset, self.offset = self.offset, self.offset + 1
         id = record.request_id if isinstance(record, RaisedHand) else f"desk.events-0-{offset}"
         self.show(id, record, "desk.events", offset)
@@ -108,7 +106,7 @@ class World:
             rules=RULES,
             desk_rules=self.kafka.box.rules,
             secret=SECRET,
-            passwords={"ana": HASH, "ben": HASH, "mert": HASH, "zoe": HASH},
+            passwords=lambda: dict.fromkeys(("ana", "ben", "mert", "zoe"), HASH),
             demo_site=self.site,
         )
         self.console = Console(config, self.history, self.kafka, None, self.hub, self.live, Metrics())  # type: ignore[arg-type]
