@@ -52,7 +52,7 @@ def test_from_a_visit_to_a_conversation(opened: Office, chromium: Browser) -> No
     deciding = opened.kill(opened.desk)
     ask(visitor, **ELIF)
     hand = rep.locator("li.hand", has_text=ELIF["message"])
-    expect(hand).to_be_visible(timeout=5_000)
+    expect(hand).to_be_visible(timeout=10_000)
     expect(hand.locator(".owner")).to_have_text("you", timeout=PATIENCE_MS)
     assert opened.desk.restarts == deciding
     expect(hand).to_contain_text(ELIF["name"])
