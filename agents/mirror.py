@@ -121,7 +121,9 @@ class Mirror:
             generation = await self._store.current()
             if generation is None or not await self._fits(generation, consumer, identity):
                 self._problem = "history is being filled"
-                generation = (await self._fill(consumer, identity)).generation
+                filled = await self._fill(consumer, identity)
+                generation = filled.generation
+                log.info("filled", generation=generation, records=filled.records, seconds=round(filled.seconds, 1))
             await self._follow(generation, consumer)
         except Superseded as why:
             log.info("looking again", why=str(why))
@@ -169,9 +171,7 @@ class Mirror:
         await self._store.tell(generation, self._health(0))
         await self._store.flip(generation)
         self.metrics.rebuilds.inc()
-        filled = Filled(generation, records, time.monotonic() - begun)
-        log.info("filled", generation=generation, records=records, seconds=round(filled.seconds, 1))
-        return filled
+        return Filled(generation, records, time.monotonic() - begun)
 
     async def _follow(self, generation: int, consumer: AIOKafkaConsumer) -> None:
         """Keep a generation up to date, as the one that is at work or in its place."""
@@ -182,8 +182,8 @@ class Mirror:
                 raise Superseded("another generation is read now")
         try:
             places = await self._store.places(generation)
-            for top in consumer.assignment():
-                consumer.seek(top, places.get(self._name(top), 0))
+            for top, first in (await consumer.beginning_offsets(consumer.assignment())).items():
+                consumer.seek(top, places.get(self._name(top), first))
             await self._store.forget_before(generation)
             self.metrics.generation.set(generation)
             self._problem = ""

@@ -29,3 +29,26 @@ class MirrorMetrics:
         self.write_seconds = Histogram(
             "handraise_mirror_write_seconds", "Writing a batch to Redis.", buckets=_SECONDS, registry=registry
         )
+
+
+class NotifyMetrics:
+    """What notify counts."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.deliveries = Counter(
+            "handraise_notify_deliveries_total",
+            "Attempts and ends recorded: sent, failed, dead or skipped.",
+            ["channel", "status"],
+            registry=registry,
+        )
+        self.late = Counter(
+            "handraise_notify_late_total", "Notices that were delivered late.", ["channel"], registry=registry
+        )
+        self.pending = Gauge("handraise_notify_pending", "Notices that are not delivered yet.", registry=registry)
+        self.attempt_seconds = Histogram(
+            "handraise_notify_attempt_seconds", "One attempt.", ["channel"], buckets=_SECONDS, registry=registry
+        )
+        self.unreadable = Counter(
+            "handraise_notify_unreadable_total", "Notices that could not be read.", registry=registry
+        )

@@ -25,7 +25,7 @@ class Queue(NamedTuple):
     leads: list[Row]
     qualified: list[Row]
     served: str
-    """When the last hand was served and how fast, in words; empty if none was."""
+    """When the last hand was answered and how fast, in words; empty if none was."""
 
 
 class Waiting(NamedTuple):
@@ -77,7 +77,7 @@ class Gather:
         by_kind: dict[str, list[Row]] = {}
         for row in rows:
             by_kind.setdefault("hand" if row.is_hand else row.kind, []).append(row)
-        served = "" if by_kind.get("hand") else await self._served(now)
+        served = await self._served(now)
         return Queue(by_kind.get("hand", []), by_kind.get(views.HOT, []), by_kind.get(views.QUALIFIED, []), served)
 
     async def board(self, reader: Reader, now: int) -> Board:
@@ -86,17 +86,26 @@ class Gather:
         asked += await self._or(self.history.pending(_PENDING), [])
         hands = [each for each in self._newest(asked) if views.is_open(each) and each.hand is not None]
         rows = await self.rows(hands, reader, now)
-        waiting = [row for row in rows if row.kind == views.HAND and not (row.mine or self._has_owner(row))]
+        waiting = [row for row in rows if row.kind == views.HAND and not row.owned]
         queues = []
         for name, responsible in self.desk_rules.routing.queues.items():
             there = [each for each in hands if each.assignment is not None and each.assignment.queue == name]
             slots = [each.assignment.next_slot_at for each in there if each.assignment and each.assignment.next_slot_at]
             slot = words.clock(min(slots), now, reader.zone) if slots else ""
             queues.append(Waiting(name, self._name(responsible), len(there), slot))
-        return Board(self._answer(waiting, rows), bool(waiting), queues, rows, await self._people(reader, now))
+        return Board(
+            self._answer(waiting, rows),
+            bool(waiting) or any(row.late for row in rows),
+            queues,
+            rows,
+            await self._people(reader, now),
+        )
 
     async def request(self, request_id: str) -> Request | None:
-        """One request as it stands."""
+        """One request as it stands; what the topics have told in full needs no history."""
+        live = self.live.request(request_id)
+        if live is not None and live.hand is not None and live.assignment is not None:
+            return live
         asked = await self._or(self.history.request(request_id), None)
         return self.live.over(asked) if asked is not None else self.live.request(request_id)
 
@@ -105,8 +114,8 @@ class Gather:
         return (await self.rows([request], reader, now))[0]
 
     async def rows(self, requests: list[Request], reader: Reader, now: int) -> list[Row]:
-        """Requests as rows, the most urgent first; with what is known of their leads."""
-        ids = list(dict.fromkeys(id for each in requests if (id := _lead_of(each))))
+        """Requests as rows, the most urgent first; leads that raised no hand with their scores and reasons."""
+        ids = list(dict.fromkeys(id for each in requests if each.hand is None and (id := _lead_of(each))))
         known = await self._or(self.history.leads(ids), {}) if ids else {}
         await self._follow(known)
         made = []
@@ -145,19 +154,24 @@ class Gather:
             found[each.id] = self.live.over(each)
         return list(found.values())
 
-    def _has_owner(self, row: Row) -> bool:
-        return not row.pending and not row.owner.startswith("queue ")
-
     def _answer(self, waiting: list[Row], rows: list[Row]) -> str:
-        late = sum(row.late for row in rows)
+        late = [row for row in rows if row.late]
+        untouched = [row for row in rows if row.kind == views.HAND and not row.calm]
         if waiting:
-            verb = "waits" if len(waiting) == 1 else "wait"
-            longest = min(waiting, key=lambda row: row.asked_at)
-            return f"{words.count(len(waiting), 'person', 'people')} {verb}; {longest.who} asked {longest.asked}."
+            have = "has" if len(waiting) == 1 else "have"
+            first = min(waiting, key=lambda row: row.asked_at)
+            return f"{words.count(len(waiting), 'person', 'people')} {have} no owner; {first.who} asked {first.asked}."
         if late:
-            return f"Nobody waits for an owner; {words.count(late, 'owner')} let a deadline pass."
-        answered = f" {words.count(len(rows), 'request')} {'is' if len(rows) == 1 else 'are'} being answered."
-        return "Nobody is waiting." + (answered if rows else "")
+            first = min(late, key=lambda row: row.due)
+            are = "answer is" if len(late) == 1 else "answers are"
+            return f"{len(late)} {are} late; {first.who} asked {first.asked}."
+        if untouched:
+            wait, each = ("person waits", "it has") if len(untouched) == 1 else ("people wait", "each has")
+            return f"{len(untouched)} {wait} for a first answer; {each} an owner."
+        if rows:
+            are = "is" if len(rows) == 1 else "are"
+            return f"Nobody is waiting; {words.count(len(rows), 'request')} {are} being answered."
+        return "Nobody is waiting."
 
     async def _people(self, reader: Reader, now: int) -> list[Colleague]:
         said = await self._or(self.history.presence(), {}) | self.live.presence
@@ -189,7 +203,7 @@ class Gather:
         asked = await self._or(self.history.last_served(), None)
         if asked is None or asked.hand is None or asked.touched is None:
             return ""
-        took = max(asked.touched - asked.hand.received_at, 0)
+        took = max(asked.touched - asked.hand.received_at, 1_000)
         return f"The last one was answered {words.ago(now - asked.touched)}, after {words.span(took)}."
 
     def _name(self, id: str) -> str:

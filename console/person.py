@@ -139,11 +139,11 @@ def ledger_of(stands: Standing, rules: Rules, id: str, reader: Reader, now: int)
 def events(records: list[Record], desk_rules: DeskRules, reader: Reader, now: int) -> list[Event]:
     """What happened, the latest first."""
     found = []
-    for record in records:
+    for record in sorted(records, key=_place, reverse=True):
         at, what, detail, tone = _told(record, desk_rules)
         if what:
             found.append(Event(at, words.clock(at, now, reader.zone), what, detail, tone))
-    return sorted(found, key=lambda each: -each.at)
+    return found
 
 
 def suspicions(found: list[LeadDuplicate], id: str) -> list[tuple[str, str]]:
@@ -155,6 +155,13 @@ def suspicions(found: list[LeadDuplicate], id: str) -> list[tuple[str, str]]:
     ]
 
 
+def _place(record: Record) -> tuple[int, int, int]:
+    """In time; within a second (leads have no finer clock) the lead comes before the desk, each in its own order."""
+    at = getattr(record, "at", 0) or getattr(record, "decided_at", 0) or getattr(record, "requested_at", 0)
+    is_desk = not isinstance(record, LeadTransition | LeadAlert)
+    return at // 1_000, at if is_desk else 0, getattr(record, "source_offset", 0)
+
+
 def _told(record: Record, rules: DeskRules) -> tuple[int, str, str, str]:
     match record:
         case RaisedHand():
@@ -163,7 +170,8 @@ def _told(record: Record, rules: DeskRules) -> tuple[int, str, str, str]:
             why = " · ".join(reason.text for reason in record.reasons)
             return record.at, f"Got hot at {words.points(record.behaviour_millipoints)}", why, "hot"
         case LeadTransition(aspect="stage"):
-            return record.at, f"{record.before} → {record.after}", record.cause, ""
+            before, after = (_STAGES.get(each, each) for each in (record.before, record.after))
+            return record.at, f"{before} → {after}", record.cause, ""
         case LeadTransition(aspect="identity", other=other):
             return record.at, f"{record.before} → {record.after}", f"{record.cause} {other or ''}".strip(), ""
         case LeadTransition(aspect="heat", after="cold"):
@@ -174,10 +182,12 @@ def _told(record: Record, rules: DeskRules) -> tuple[int, str, str, str]:
             parts = (words.REASONS.get(record.reason, record.reason), record.note)
             tone = "done" if record.kind in ("contacted", "won") else ""
             return record.at, said, " · ".join(part for part in parts if part), tone
-        case Assignment(owner=owner, queue=queue):
-            who = _name(rules, owner) if owner else f"queue {queue}"
-            status = words.STATUS.get(record.status, record.status)
-            return record.decided_at, f"{who}: {status}", " · ".join(record.trace), ""
+        case Assignment(cause=cause) if cause in words.DONE:
+            return 0, "", "", ""  # the activity itself tells it, with its note
+        case Assignment(owner=owner, queue=queue, status=status):
+            who = _name(rules, owner) if owner else queue or ""
+            said = words.DECIDED.get(status, f"{{who}}: {status}").format(who=who)
+            return record.decided_at, said, " · ".join(record.trace), ""
         case Notice(kind="confirmation"):
             return record.at, "The visitor was told", record.text, ""
     return 0, "", "", ""

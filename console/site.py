@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class Site:
         desk: Desk,
         streams: Streams,
         sessions: Sessions,
-        passwords_of: Mapping[str, str],
-        trouble: Any,
+        passwords_of: Callable[[], Mapping[str, str]],
+        trouble: Callable[[Reader], str],
         demo_site: str | None,
     ) -> None:
         self._gather, self._people, self._desk, self._streams = gather, people, desk, streams
@@ -105,15 +105,10 @@ class Site:
 
     async def live(self, request: HttpRequest) -> Response:
         """`/live`: rows as they change."""
-        everybody = request.query_params.get("page") == "desk"
-        if everybody and not request.state.reader.is_manager:
+        reader, page = request.state.reader, _page_of(request.query_params)
+        if page == "desk" and not reader.is_manager:
             return await self.problem(request, HTTPStatus.FORBIDDEN, words.MANAGERS_ONLY)
-        reader = request.state.reader
-
-        def render(row: Row) -> str:
-            return self._row(row, reader, "desk" if everybody else "queue")
-
-        return self._streams.rows(request, render, everybody=everybody)
+        return self._streams.rows(request, lambda row: self._row(row, reader, page), everybody=page != "queue")
 
     async def act(self, request: HttpRequest) -> Response:
         """A form about a request: the row as it then is; with what the desk or Kafka has to say against it."""
@@ -139,7 +134,7 @@ class Site:
         if found is None:
             return await self.problem(request, HTTPStatus.NOT_FOUND, words.NO_SUCH_REQUEST)
         row = await self._gather.row(found, reader, now_ms())
-        return HTMLResponse(self._row(row, reader, form.get("page", "queue"), text), status)
+        return HTMLResponse(self._row(row, reader, _page_of(form), text), status)
 
     async def presence(self, request: HttpRequest) -> Response:
         """The switch of a reader's own presence."""
@@ -173,7 +168,7 @@ class Site:
         if len(tries) >= _TRIES:
             text = f"Too many wrong passwords: try again in {int(_TRY_S / 60)} minutes."
             return self._login(text, page, HTTPStatus.TOO_MANY_REQUESTS)
-        stored = self._passwords.get(rep, passwords.NOBODY)
+        stored = self._passwords().get(rep, passwords.NOBODY)
         if not await asyncio.to_thread(passwords.fits, form.get("password", ""), stored):
             if len(self._failed) > 10_000:
                 self._failed.clear()
@@ -220,6 +215,7 @@ class Site:
     async def _page(self, name: str, request: HttpRequest, status: HTTPStatus = HTTPStatus.OK, **more: Any) -> Response:
         reader: Reader | None = getattr(request.state, "reader", None)
         theme = request.cookies.get("theme", "")
+        more = {"page": _page_of({"page": name.partition(".")[0]}), "text": ""} | more
         more |= {
             "reader": reader,
             "presence": await self._gather.presence(reader, more["now"]) if reader else "on",
@@ -244,6 +240,12 @@ def spark(curve: Curve) -> dict[str, str]:
     ahead = [at(room + 12.0 * step / after, score) for step, score in enumerate(curve.ahead)]
     x, y = past[-1].split(",")
     return {"past": " ".join(past), "ahead": " ".join(ahead), "x": x, "y": y, "size": f"0 0 {_WIDTH} {_HEIGHT}"}
+
+
+def _page_of(given: Mapping[str, str]) -> str:
+    """On which page a row stands: queue, desk or lead."""
+    page = given.get("page", "")
+    return page if page in ("desk", "lead") else "queue"
 
 
 async def _form(request: HttpRequest) -> dict[str, str]:

@@ -59,6 +59,10 @@ class Row:
     status: str
     pending: bool
     mine: bool
+    owned: bool
+    """Whether a person has it, be it the reader or somebody else."""
+    calm: bool
+    """Whether somebody has said that they are at it."""
     is_open: bool
     late: bool
     reasons: str
@@ -136,6 +140,8 @@ def row(
     due = assignment.due_at or 0 if assignment else 0
     status = assignment.status if assignment else "pending"
     activities = _possible(request, reader, mine)
+    if status in FINAL:
+        activities = ("", *activities)
     score = standing.score if standing else waiting.score_millipoints if waiting else None
     if score is None and hand is not None:
         score = hand.score_millipoints
@@ -155,6 +161,8 @@ def row(
         status=_status(request, reader, rules, now),
         pending=assignment is None,
         mine=mine,
+        owned=bool(owner),
+        calm=status in ("accepted", "attempted"),
         is_open=is_open(request),
         late=bool(due) and due < now and status != "queued",
         reasons=_reasons(request, standing, alert),

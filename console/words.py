@@ -61,6 +61,16 @@ DONE = {
     "release": "{name} says it is no spam",
     "reopen": "{name} opened it again",
 }
+DECIDED = {
+    "assigned": "Given to {who}",
+    "offered": "Offered to {who}",
+    "accepted": "{who} has it",
+    "attempted": "{who} tries again",
+    "queued": "Waits in the queue {who}",
+    "escalated": "With the manager: queue {who}",
+    "expired": "Expired",
+}
+"""What the desk decided, by the status that came of it."""
 REASONS = {
     "no_time": "no time",
     "wrong_territory": "not my territory",

@@ -7,6 +7,7 @@ or slow costs a hand now and then some milliseconds, and other events nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from schemas.wire import Undecodable
 PATIENCE_S = 0.01
 REST_S = 0.5
 """So long nothing is asked after there was no answer."""
+_CONNECT_S = 1.0
 
 log = structlog.get_logger()
 
@@ -78,6 +80,12 @@ class RedisReadSide:
         for before, after in zip(hands, stamped, strict=True):
             self._stamps["unknown" if before is after else "known"].inc()
         return stamped
+
+    async def start(self) -> None:
+        """Connect, so that the first hand does not wait for it; one that is away will be asked again."""
+        with contextlib.suppress(TimeoutError, RedisError, OSError):
+            async with asyncio.timeout(_CONNECT_S):
+                await self._redis.ping()
 
     async def close(self) -> None:
         """Disconnect."""

@@ -141,6 +141,8 @@ async def serve(
     except Unavailable as why:
         where = f"HANDRAISE_KAFKA={config.bootstrap}"
         raise StartError(str(why), where, "start Kafka (`make up`), or correct the address") from why
+    if read_side is not None:
+        await read_side.start()
     try:
         with _listen(config) as listener:
             await _run(app, listener, stop, started)

@@ -13,8 +13,9 @@ import structlog
 from handraise import access, crew, keyfile, logs, output, rules, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
+from streams.desk.roster import ROSTER_FILE
 
-ROLES = ("leads", "desk", "mirror")
+ROLES = ("leads", "desk", "mirror", "notify")
 BROWSER_BUILD = ROOT / "deploy/browser/node_modules/@segment/analytics-next/dist/umd/standalone.js"
 
 log = structlog.get_logger("handraise")
@@ -57,13 +58,13 @@ def console(settings: Settings, site: str | None) -> None:
         rules=rule_set.rules,
         desk_rules=rule_set.desk,
         secret=keyfile.id_key(settings, lambda said: log.warning(said)),
-        passwords=access.passwords(settings),
+        passwords=access.Passwords(settings),
         prefix=settings.prefix,
         host=settings.console.host,
         port=settings.console.port,
         demo_site=site,
     )
-    if not config.passwords and site is None:
+    if site is None and not config.passwords():
         log.warning("nobody has a password yet: `handraise password NAME` makes one")
     try:
         run(config, started=lambda host, port: log.info("console serves", url=f"http://{host}:{port}"))
@@ -110,8 +111,8 @@ def _role_alone(
 
 
 def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
-    if role == "mirror":
-        return _mirror(settings, metrics_port)
+    if role in _SINKS:
+        return _SINKS[role](settings, metrics_port)
     from agents import desk, leads
     from agents.lane.errors import LaneRefused
     from agents.lane.worker import main as run_lane
@@ -151,3 +152,27 @@ def _mirror(settings: Settings, metrics_port: int | None) -> int:
 
     log.info("worker starts", role=mirror.ROLE, kafka=settings.kafka, prefix=settings.prefix)
     return mirror.main(mirror.MirrorConfig(settings.kafka, settings.redis, settings.prefix, health_port=metrics_port))
+
+
+def _notify(settings: Settings, metrics_port: int | None) -> int:
+    from agents import notify
+    from handraise import channels
+
+    mailbox, endpoints = channels.load(settings)
+    rule_set = rules.load(settings.rules)
+    config = notify.NotifyConfig(
+        bootstrap=settings.kafka,
+        prefix=settings.prefix,
+        mailbox=mailbox,
+        endpoints=endpoints,
+        addresses=channels.addresses(rule_set.texts[ROSTER_FILE]),
+        queues=rule_set.desk.routing.queues,
+        health_port=metrics_port,
+    )
+    told = ["email"] if mailbox else []
+    told += [f"webhook {each.name}" for each in endpoints]
+    log.info("worker starts", role=notify.ROLE, channels=told, kafka=settings.kafka, prefix=settings.prefix)
+    return notify.main(config)
+
+
+_SINKS = {"mirror": _mirror, "notify": _notify}

@@ -58,7 +58,7 @@
       const rows = $$(".row:not(.gone, .over)", list).length;
       write($(".count", list), String(rows));
       const news = [...waiting.values()].filter((row) => listOf(row) === list).length, button = $("button.new", list);
-      button.hidden = !news;
+      if (button) button.hidden = !news;
       write(button, `${news} new`);
       if (list.dataset.list === "hand") document.title = document.title.replace(/^\(\d+\) /, "").replace(/^/, rows ? `(${rows}) ` : "");
     }
@@ -87,8 +87,8 @@
     const row = parse(html), id = row.dataset.request, there = find(id);
     held.delete(id);
     if (!there) {
-      if (document.body.dataset.live !== "/live?page=desk" && $(".person")) return;
-      const place = listOf(row);
+      const person = $(".person"), place = listOf(row);
+      if (person && person.dataset.person !== row.dataset.lead) return;
       if (place && someoneIsOn(place)) waiting.set(id, row);
       else insert(row);
       return count();
@@ -110,7 +110,8 @@
     if (row && !row.matches(".over")) {
       row.classList.add("gone");
       write($(".status", row), text);
-      const owner = $(".owner", row);
+      $(".status", row).classList.remove("hidden");
+      const owner = $(".state .owner", row);
       if (owner) owner.hidden = true;
     }
     count();
@@ -266,7 +267,7 @@
     write(said, text);
   }
   async function undo(id) {
-    const body = new URLSearchParams({ request_id: id, kind: "reopen", page: document.body.dataset.live.includes("desk") ? "desk" : "queue" });
+    const body = new URLSearchParams({ request_id: id, kind: "reopen", page: new URLSearchParams(document.body.dataset.live.split("?")[1]).get("page") ?? "queue" });
     const answer = await fetch("/act", { method: "POST", body, headers: { "HX-Request": "true" } }).catch(() => null);
     if (!answer) return say("This could not be sent.");
     const html = await answer.text(), row = find(id);

@@ -9,5 +9,6 @@ sender.py     their trackers: Segment's batch protocol over HTTP
 processes.py  processes, supervised
 ledger.py     what was sent against what came out: nothing lost, nothing doubled, how fast
 screen.py     what people see
+watcher.py    a browser that listens, to measure
 run.py        all of it, from start to summary
 """

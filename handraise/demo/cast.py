@@ -125,7 +125,6 @@ def make_up(draw: random.Random, number: int, seed: int) -> tuple[Person, Person
     name = f"{draw.choice(_GIVEN)} {draw.choice(_FAMILY)}"
     company = draw.choice(_COMPANIES)
     local, domain = name.lower().replace(" ", "."), company.lower().replace(" ", "-")
-    # The number keeps two visitors of one name apart.
-    email = f"{local}.{number}@{domain}.example" if persona.leaves_email else None
+    email = f"{local}@{domain}.example" if persona.leaves_email else None
     agent = CRAWLER if persona.name == "crawler" else draw.choice(BROWSERS)
     return Person(name, company, email, f"hl-{seed}-{number}", agent), persona

@@ -53,6 +53,9 @@ class Requests:
         self._asked: dict[str, Request] = {}
         self._early: dict[str, list[Assignment]] = {}
         self._owners: dict[str, str] = {}
+        self.screen_ms: list[float] = []
+        """From each request's being posted to its being shown, owner included, in a browser's stream."""
+        self._shown: set[str] = set()
         self.assigned = 0
         """Requests that somebody or a queue has had, leads that qualified or got hot included."""
         self._seen: set[str] = set()
@@ -84,6 +87,13 @@ class Requests:
                     elif assignment.follow_up_class in ("contact_request", "suspect"):
                         self._early.setdefault(id, []).append(assignment)
         return changed
+
+    def shown(self, request_id: str) -> None:
+        """A browser has been told who has it."""
+        posted = self._posted.get(request_id)
+        if posted is not None and request_id not in self._shown:
+            self._shown.add(request_id)
+            self.screen_ms.append(1_000 * (time.monotonic() - posted))
 
     def _enter(self, request: Request, assignment: Assignment) -> Request:
         posted = self._posted.get(assignment.request_id)

@@ -40,10 +40,10 @@ def run(settings: Settings, options: Options, report: Path | None, *, audited: b
     requests = Requests(source.name, people, ledger.worth)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # until the story runs and takes them itself
-    with stage.broker(settings, lambda said: output.say(said, "quiet")) as (kafka, started_here):
+    with stage.servers(settings, lambda said: output.say(said, "quiet")) as (there, started_here):
         folder = Path(tempfile.mkdtemp(prefix="handraise-demo-"))
         showing = Showing(options, ledger, requests)
-        asyncio.run(showing.play(settings, kafka, folder, tidy=started_here))
+        asyncio.run(showing.play(settings, there, folder, tidy=started_here))
     if showing.own is not None:
         found = summary.report(ledger, requests, showing.kills, showing.marta, began)
         if audited and showing.audit is not None:

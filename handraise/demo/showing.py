@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handraise import audit, output, words
+from deploy.local import Servers
+from handraise import access, audit, output, rules, words
 from handraise.audit import Audit
 from handraise.demo import ledger as books
 from handraise.demo import requests as hands
-from handraise.demo import site, stage
+from handraise.demo import site, stage, watcher
 from handraise.demo.cast import MARTA, MARTA_AT_WORK, signed_in
 from handraise.demo.keys import listening
 from handraise.demo.ledger import Ledger, Union
@@ -35,6 +36,9 @@ _SLICE_S = 0.02
 """Live events are posted one by one, or together those of so short a time."""
 _MOST_ON_THE_WAY = 64
 _PATIENCE_S = 60.0
+SITE_PORT = 8082
+REP = "ben"
+"""Whose queue people look at."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +75,25 @@ class Showing:
         self.marta: Union | None = None
         """What came of Marta's devices, once she is one person."""
 
-    async def play(self, settings: Settings, kafka: str, folder: Path, *, tidy: bool) -> None:
+    async def play(self, settings: Settings, there: Servers, folder: Path, *, tidy: bool) -> None:
         """Set up, tell the story, take down.  Raises Failure."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        own = await stage.own_topics(settings, kafka, folder, tidy=tidy)
-        output.say(f"topics: {own.prefix}* created; gateway, scoring worker and desk are starting", "quiet")
-        parts = stage.processes(own, folder)
+        own = await stage.own_topics(settings, there, folder, tidy=tidy)
+        output.say(f"topics: {own.prefix}* created; gateway, workers and console are starting", "quiet")
         sender = Sender(own.gateway)
-        try:
-            with site.serving(f"http://{own.gateway}") as url:
-                await asyncio.gather(*(part.start(self._fail) for part in parts))
-                await self._unless_stopped(_all(*(part.ready() for part in parts), self._ticking(own)))
+        with site.serving(f"http://{own.gateway}", stage.free_port(SITE_PORT), {"/demo": lambda: _link(own)}) as url:
+            parts = stage.processes(own, folder, url)
+            try:
+                await asyncio.gather(*(part.start(self._fail) for part in parts.first))
+                await self._unless_stopped(_all(*(part.ready() for part in parts.first), self._ticking(own)))
                 if not self._stop.is_set():
                     self.own = own
-                    await self._show(own, sender, parts.leads, url)
-        finally:
-            await asyncio.gather(*(part.end() for part in parts))
-            sender.close()
+                    await asyncio.gather(*(part.start(self._fail) for part in parts.then))
+                    await self._show(own, sender, parts, url)
+            finally:
+                await asyncio.gather(*(part.end() for part in (*parts.first, *parts.then)))
+                sender.close()
         if self._failed is not None:
             raise self._failed
 
@@ -100,15 +105,25 @@ class Showing:
             while len(ticked) < own.partitions:
                 ticked |= {seen.raw.partition for seen in await inbox.next(100)}
 
-    async def _show(self, own: Settings, sender: Sender, worker: Child, site_url: str) -> None:
-        view = View(f"http://{own.gateway}", site_url, own.kafka, own.prefix, self._ledger, self._requests, self.names)
+    async def _show(self, own: Settings, sender: Sender, parts: stage.Parts, site_url: str) -> None:
+        view = View(
+            f"http://{own.gateway}",
+            f"http://{own.console}",
+            site_url,
+            own.kafka,
+            own.prefix,
+            self._ledger,
+            self._requests,
+            self.names,
+        )
         async with subscribe(own, (*books.TOPICS, *hands.TOPICS), beginning=True) as subscriber:
             screen = Screen(view)
-            beside = [self._beside(self._read(subscriber, screen)), self._beside(self._refresh(screen))]
+            works = (self._read(subscriber, screen), self._refresh(screen), self._watch(own, parts))
+            beside = [self._beside(work) for work in works]
             try:
-                with listening({"k": lambda: self._kill(worker, screen), "q": self._stop.set}) as heard:
+                with listening({"k": lambda: self._kill(parts.leads, screen), "q": self._stop.set}) as heard:
                     view.keys = "k kills the scoring worker · q or Ctrl-C ends" if heard else ""
-                    await self._unless_stopped(self._tell(sender, view, screen))
+                    await self._unless_stopped(self._tell(sender, view, screen, parts))
                     if self._failed is None:
                         await self._settle(view)
                         self.audit = await audit.audit(own)
@@ -121,11 +136,13 @@ class Showing:
 
     # -- the story
 
-    async def _tell(self, sender: Sender, view: View, screen: Screen) -> None:
+    async def _tell(self, sender: Sender, view: View, screen: Screen, parts: stage.Parts) -> None:
         acts = self._story.history(_now_ms())
         view.phase, view.progress = f"{HISTORY_DAYS} days of history", (0, len(acts))
         await self._history(sender, view, acts)
-        view.progress = None
+        view.progress, view.phase = None, "the console starts"
+        await _all(*(part.ready() for part in parts.then))
+        screen.opened()
         await self._live(sender, view, screen)
 
     async def _history(self, sender: Sender, view: View, acts: Sequence[Act]) -> None:
@@ -178,7 +195,7 @@ class Showing:
                     self._uniting = self._beside(self._unite(screen))
             if seconds >= YOUR_TURN_S and not your_turn:
                 your_turn = True
-                screen.tell("strong", f"Your turn: look around {view.site}, then press “Call me”")
+                screen.tell("strong", f"Your turn: open {view.site}/demo, look around the site, then press “Call me”")
             if acts:
                 self._post(sender, acts, live=True)
             while len(self._on_the_way) > _MOST_ON_THE_WAY:
@@ -223,6 +240,11 @@ class Showing:
                 screen.request(request)
             for alert in self._ledger.seen(records):
                 screen.alert(alert)
+
+    async def _watch(self, own: Settings, parts: stage.Parts) -> None:
+        await parts.console.ready()
+        async for assignment in watcher.shown(own.console, _link(own)):
+            self._requests.shown(assignment["request_id"])
 
     async def _refresh(self, screen: Screen) -> None:
         while True:
@@ -287,6 +309,12 @@ async def _until(done: Callable[[], bool]) -> bool:
     while not done() and time.monotonic() < deadline:  # noqa: ASYNC110 - many records may make it so
         await asyncio.sleep(_SLICE_S)
     return done()
+
+
+def _link(own: Settings) -> str:
+    """A link that signs a rep in, once, and leads to the site beside their queue."""
+    people = rules.load(own.rules).desk.roster.people
+    return access.one_time_link(own, REP if REP in people else next(iter(people)), next="/demo")
 
 
 def _now_ms() -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 
 FOLDER = Path(__file__).parent / "harbourlight"
 TITLES = {
@@ -50,8 +51,13 @@ def answers(gateway: str) -> dict[str, tuple[str, bytes]]:
 
 
 @contextmanager
-def serving(gateway: str, port: int = 0) -> Iterator[str]:
-    """Serve the site on loopback, on any free port by default; gives its URL.  Raises OSError if the port is taken."""
+def serving(
+    gateway: str, port: int = 0, elsewhere: Mapping[str, Callable[[], str]] = MappingProxyType({})
+) -> Iterator[str]:
+    """Serve the site on loopback, on any free port by default; gives its URL.  Raises OSError if the port is taken.
+
+    `elsewhere`: paths that lead to other addresses, asked for each time.
+    """
     content = answers(gateway)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -59,6 +65,12 @@ def serving(gateway: str, port: int = 0) -> Iterator[str]:
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
+            if path in elsewhere:
+                self.send_response(HTTPStatus.SEE_OTHER)
+                self.send_header("Location", elsewhere[path]())
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             found = content.get(path.rstrip("/") or "/")
             kind, body = found or ("text/plain; charset=utf-8", b"There is no such page.\n")
             self.send_response(HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)

@@ -141,7 +141,14 @@ class Story:
 
     def __init__(self, seed: int, visitors: int) -> None:
         self.seed = seed
-        self._people = [cast.make_up(_seeded(f"{seed}/{n}"), n, seed) for n in range(visitors)]
+        self._people: list[tuple[Person, Persona]] = []
+        taken: set[str | None] = set()
+        for number in range(visitors):
+            person, persona = cast.make_up(_seeded(f"{seed}/{number}"), number, seed)
+            if person.email is not None and person.email in taken:  # two visitors of one name
+                person = person._replace(email=person.email.replace("@", f".{number}@"))
+            taken.add(person.email)
+            self._people.append((person, persona))
         self._told = 0
 
     def history(self, now_ms: int) -> list[Act]:

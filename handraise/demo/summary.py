@@ -30,6 +30,14 @@ SNIPPET = """<script>
 """Calls made before the tracker is there wait in an array, as Segment's browser build expects it."""
 
 
+_SPEEDS = (
+    ("contact_to_screen", "request → screen", "owner included, in the browser's stream"),
+    ("contact_to_owner", "request → owner", "read committed"),
+    ("event_to_state", "event → state", "read committed"),
+    ("event_to_alert", "event → alert", "read committed"),
+)
+
+
 def report(ledger: Ledger, requests: Requests, kills: int, marta: Union | None, began: float) -> dict[str, Any]:
     """The figures, for machines; times in milliseconds or seconds as their names say."""
     first = ledger.first_alert_at
@@ -53,6 +61,7 @@ def report(ledger: Ledger, requests: Requests, kills: int, marta: Union | None, 
         "worker_kills": kills,
         "first_alert_s": None if first is None else round(first - began, 1),
         "latency_ms": {
+            "contact_to_screen": percentiles(requests.screen_ms),
             "contact_to_owner": percentiles(requests.took_ms),
             "event_to_state": percentiles(ledger.state_ms),
             "event_to_alert": percentiles(ledger.alert_ms),
@@ -99,14 +108,10 @@ def show(
         events = f"{marta['sent']} events sent, {marta['counted']} counted"
         text = f"{MARTA.name}, telephone and laptop: {points} points are one lead of {marta['together']:.1f}; {events}"
         rows.append((Text("one person", "quiet"), text))
-    for name, title in (
-        ("contact_to_owner", "request → owner"),
-        ("event_to_state", "event → state"),
-        ("event_to_alert", "event → alert"),
-    ):
+    for name, title, where in _SPEEDS:
         took = found["latency_ms"][name]
         if took["count"]:
-            text = f"p50 {took['p50']} ms, p99 {took['p99']} ms over HTTP, read committed ({took['count']:,} live)"
+            text = f"p50 {took['p50']} ms, p99 {took['p99']} ms over HTTP, {where} ({took['count']:,} live)"
             rows.append((Text(title, "quiet"), text))
     output.say()
     output.show(output.table([("", "left"), ("", "left")], rows))
@@ -131,7 +136,8 @@ def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_her
     output.say()
     output.say("Your own site: start these, and paste the snippet into its pages", "strong")
     output.copyable(f"  make up && {command} topics create")
-    output.copyable(f"  {command} worker all & {command} gateway")
+    output.copyable(f"  {command} password ana    # asks for one; ana is a person of rules/roster.toml")
+    output.copyable(f"  {command} worker all & {command} gateway & {command} console")
     output.say()
     for line in SNIPPET.format(key="demo", gateway="http://127.0.0.1:8080").splitlines():
         output.copyable(f"  {line}")

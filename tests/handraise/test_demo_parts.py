@@ -164,6 +164,10 @@ def test_a_raised_hand_is_followed_to_its_end() -> None:
     [request] = requests.seen(seen(asked))
     assert (request.who, request.score, requests.settled) == ("Jonas Vik, Brightwater Pharma", 2_000, True)
     assert (requests.owner_of("e_1"), len(requests.took_ms), requests.open) == ("Ben Holm", 1, [request])
+    for _ in range(2):  # a stream that is taken up again repeats itself
+        requests.shown(asked.request_id)
+    requests.shown("0" * 16)
+    assert len(requests.screen_ms) == 1
     requests.seen(seen(assignment(asked, "ana", "offered"), assignment(asked, "ana", "contacted")))
     assert (requests.open, requests.assigned, len(requests.took_ms)) == ([], 1, 1)
 

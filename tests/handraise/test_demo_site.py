@@ -44,8 +44,8 @@ def test_the_form_speaks_the_vocabulary() -> None:
 
 
 def test_it_is_served_with_papers_to_download() -> None:
-    """Pages, papers and an honest 404, over HTTP on loopback."""
-    with serving("http://127.0.0.1:8080") as url:
+    """Pages, papers, an honest 404 and the way to the console, over HTTP on loopback."""
+    with serving("http://127.0.0.1:8080", elsewhere={"/demo": lambda: "http://127.0.0.1:8081/login"}) as url:
         connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
         for path, status in (("/pricing/?utm_source=x", 200), ("/papers/audit-checklist.pdf", 200), ("/../x", 404)):
             connection.request("GET", path)
@@ -53,4 +53,7 @@ def test_it_is_served_with_papers_to_download() -> None:
             body = answer.read()
             assert answer.status == status
             assert body.startswith(b"%PDF-1.4") is path.endswith(".pdf")
+        connection.request("GET", "/demo")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["location"]) == (303, "http://127.0.0.1:8081/login")
         connection.close()
