@@ -13,7 +13,7 @@ from tests.agents.test_notify import Office
 async def test_both_go_on_after_a_broker_was_killed(
     own_kafka: Callable[[], Kafka], redis_url: str, prefix: str
 ) -> None:
-    """While it is away mirror says so, and does not call itself fresh; when it is back all that was told gets through."""
+    """While it is away mirror says so and is not fresh; when it is back all that was told gets through."""
     broker = await asyncio.to_thread(own_kafka)
     side = await Readside(broker.bootstrap, redis_url, prefix).create()
     await Readside(broker.bootstrap, redis_url, f"{prefix}x.").create()
