@@ -31,9 +31,11 @@ from streams.publish import INBOX, SOURCE, SPECVERSION, STATE
 include "kernel_layout.pxi"
 include "kernel_bytes.pxi"
 include "kernel_lead.pxi"
+include "kernel_rest.pxi"
 include "kernel_event.pxi"
 include "kernel_rules.pxi"
 include "kernel_ledger.pxi"
+include "kernel_union.pxi"
 include "kernel_publish.pxi"
 include "kernel_mail.pxi"
 
@@ -50,6 +52,7 @@ cdef class Kernel:
     cdef dict _states, _touched
     cdef object _publisher, _remember, _claim
     cdef Matcher _matcher
+    cdef Rebuilder _rebuilder
     cdef Scorer _scorer
     cdef StateWriter _writer
     cdef uint32_t _partition, _partitions
@@ -72,6 +75,7 @@ cdef class Kernel:
         self._model, self._anonymous_idle_s = rules.number, rules.anonymous_idle_s
         self._lowest_mark, self._mql_at, self._hot_at = rules.lowest_mark, rules.mql_at, rules.hot_at
         self._matcher, self._scorer = Matcher(rules), Scorer(rules)
+        self._rebuilder = Rebuilder(rules, self._matcher)
         self._writer = StateWriter(rules, partition, self._scorer)
 
     def fold(self, records, Py_ssize_t start, int64_t now):
@@ -118,7 +122,7 @@ cdef class Kernel:
         if found == NULL:
             if not self._begin(&lead, at, now, id):
                 return False
-        elif not read_lead(slice_of(<bytes> found), &lead) or lead.model != self._model:
+        elif not read_lead(slice_of(<bytes> found), &lead):
             return False
         is_human = event.verdict.size == 5 and memcmp(event.verdict.at, b"human", 5) == 0
         if not is_human or holds(lead.ids.old, event.id):
@@ -129,20 +133,20 @@ cdef class Kernel:
         lead.as_of = max(at, now, lead.as_of)
         rest = b"\x90"
         if found == NULL and id[0] != DEVICE:
-            rest = self._first_known(&lead, version, &event, id)
+            rest = first_known(&lead, version, &event, id)
             if rest is None:
                 return False
             lead.rest = slice_of(rest)
         if not self._enter(&lead, &event, id, matched, &claims, &fell):
             return False
         if matched.keeps_title:
-            rest = self._with_titles(&lead, &event, matched)
+            rest = with_titles(lead.rest, &event, matched)
             if rest is None:
                 return False
             lead.rest = slice_of(rest)
         is_heard = event.email.at != NULL and (lead.email.at == NULL or not same(lead.email, event.email))
         if is_heard or matched.is_email_click and event.email.at != NULL:
-            rest = self._with_email(&lead, &event, matched)
+            rest = with_email(&lead, &event, matched)
             if rest is None:
                 return False
             lead.rest = slice_of(rest)
@@ -183,41 +187,13 @@ cdef class Kernel:
             return False
         if partition_hash(id) % self._partitions != self._partition:
             return False
-        memset(lead, 0, <uint8_t *> lead.links - <uint8_t *> lead)
-        lead.links_size = 0
+        empty(lead)
         lead.model, lead.line = self._model, line_for(at)
         lead.first_seen = lead.last_seen = at
         lead.as_of = lead.stage_since = max(at, now)
         if id[0] == DEVICE:
             lead.wake = lead.as_of + self._anonymous_idle_s
-        lead.cleared.at, lead.cleared.size = <const uint8_t *> b"\x80", 1
-        lead.rest.at, lead.rest.size = <const uint8_t *> b"\x90", 1
         return True
-
-    cdef bytes _first_known(self, Lead *lead, Version version, const Event *event, const uint8_t *id):
-        """The rest of a new lead: what its key was made of, if the event tells it; None where the record is odd."""
-        cdef Cursor c = event.behind
-        cdef Slice made_of = event.email
-        if id[0] == USER:
-            made_of.at, made_of.size = NULL, 0
-            pass_over(&c, version.before_user_id)
-            if read_branch(&c):
-                made_of = read_avro_text(&c)
-            if c.bad or made_of.size > MOST_CHARACTERS or made_of.at != NULL and not is_utf8(made_of):
-                return None
-        elif made_of.size:
-            lead.email = made_of
-        return with_known(lead, id[0], made_of, event.ms // 1_000) if made_of.size else b"\x90"
-
-    cdef bytes _with_email(self, Lead *lead, const Event *event, Matched matched):
-        """The rest with the address that the event came with; None where that is left to Python."""
-        cdef Known known
-        if not read_known(lead, event.email, &known) or matched.is_email_click and known.is_unverified:
-            return None
-        lead.email = event.email
-        if known.has_email or <int64_t> known.count >= MOST_KNOWN:
-            return lead.rest.at[: lead.rest.size]
-        return None if matched.is_email_click else with_known(lead, EMAIL, event.email, event.ms // 1_000)
 
     cdef int _tell(self, record, bytes key, Lead *lead, const Event *event, Claims *claims, int64_t score) except -1:
         """What an event has others hear, beside the state."""
@@ -266,23 +242,33 @@ cdef class Kernel:
 
     cdef bint _enter(
         self, Lead *lead, const Event *event, const uint8_t *id, Matched matched, Claims *claims, bint *fell
-    ) noexcept:
+    ) except -1:
         """Into the ledger, as `streams.ledger.add` does it."""
         cdef int64_t at = event.ms // 1_000
         cdef Compiled[MOST_MATCHED] on_visit
         cdef uint8_t[4] time
+        cdef uint8_t origin
         cdef int place, visit_count = 0
+        cdef Lead nothing
         if at > lead.last_seen:
             lead.last_seen = at
         elif at < lead.first_seen:
             lead.first_seen = at
         lead.events += 1
-        if lead.times.old.size >= 4 * MAX_EVENTS:
+        if lead.times.old.size >= 4 * MAX_EVENTS or not see(lead, event, id, at, claims, &origin):
             return False
-        if not see(lead, event, id, at, claims) or not move_line(lead, at) or at < lead.line:
+        if lead.model != self._model:
+            empty(&nothing)
+            if not self._unite(lead, &nothing, NULL):
+                return False
+            fell[0] = True
+        if not move_line(lead, at) or at < lead.line:
             return False
         if lead.times.old.size >= 4 and at < time_at(lead, lead.times.old.size // 4 - 1):
-            return False
+            if fell[0]:  # the room for what was derived anew is taken
+                return False
+            fell[0] = True
+            return self._insert(lead, event, matched, at, origin)
         if matched.is_page:
             append(&lead.marks, <const char *> b"\x01", 1)
             visit_count = self._matcher.next_page(lead, at, on_visit)
@@ -292,24 +278,44 @@ cdef class Kernel:
         for place in range(visit_count):
             if not on_visit[place].is_common or not count_match(lead, on_visit[place], NULL, at, fell):
                 return False
+        note_origin(lead, origin)
         put_little_endian(time, at)
         append(&lead.times, time, 4)
         append(&lead.ids, event.id, 8)
         append(&lead.marks, <const char *> b"\0", 1)
         return True
 
-    cdef bytes _with_titles(self, const Lead *lead, const Event *event, Matched matched):
-        cdef Slice rest = lead.rest, title
-        cdef bytes made = None
+    cdef bint _insert(self, Lead *lead, const Event *event, Matched matched, int64_t at, uint8_t origin) except -1:
+        """Put an event into its place among those that came before it."""
+        cdef Lead one
+        cdef uint8_t[4] time
+        cdef uint8_t[256] place_of
         cdef int place
-        title = shortened(event.title if event.title.size else event.asset, MOST_TITLE)
+        empty(&one)
+        put_little_endian(time, at)
+        one.times.old.at, one.times.old.size = time, 4
+        one.ids.old.at, one.ids.old.size = event.id, 8
+        one.origins.old.at, one.origins.old.size = &origin, 1
+        place_of[origin] = origin
+        if matched.is_page:
+            append(&one.marks, <const char *> b"\x01", 1)
         for place in range(matched.count):
-            if matched.compiled[place].keeps_title:
-                made = with_title(rest, matched.compiled[place].code, title)
-                if made is None:
-                    return None
-                rest = slice_of(made)
-        return made
+            append(&one.marks, matched.compiled[place].cut, matched.compiled[place].mark_size)
+            if matched.compiled[place].once:
+                append(&one.onces, matched.onces[place], 8)
+        append(&one.marks, <const char *> b"\0", 1)
+        one.marks.old.at, one.marks.old.size = one.marks.added, one.marks.added_size
+        one.onces.old.at, one.onces.old.size = one.onces.added, one.onces.added_size
+        return self._unite(lead, &one, place_of)
+
+    cdef bint _unite(self, Lead *lead, const Lead *other, const uint8_t *place_of) except -1:
+        """Give a lead the events of another one, and derive anew what follows from its events."""
+        cdef Rest rest
+        return (
+            read_rest(lead.rest, &rest)
+            and self._rebuilder.merge(lead, other, place_of)
+            and self._rebuilder.rebuild(lead, &rest)
+        )
 
     cdef bint _stays(self, Lead *lead, Matched matched, const uint8_t *id, bint fell, int64_t *inquiry_score) noexcept:
         """Whether stage, heat and what a tick is to look at stay as they are.
@@ -317,7 +323,7 @@ cdef class Kernel:
         Or the visitor becomes an inquiry: then `inquiry_score` is its score, else -1.
         """
         cdef int64_t score, ceiling
-        cdef Known known
+        cdef Rest rest
         inquiry_score[0] = -1
         if lead.stage == VISITOR and (lead.email.at != NULL or id[0] != DEVICE or matched.asks):
             if not self._scorer.score(lead, lead.as_of, inquiry_score, &ceiling):
@@ -329,7 +335,7 @@ cdef class Kernel:
             if lead.stage == INQUIRY and score >= self._mql_at and lead.email.at != NULL:
                 return False
             if not lead.hot_since and score >= self._hot_at:
-                if not read_known(lead, lead.email, &known) or lead.email.at != NULL or known.has_phone:
+                if lead.email.at != NULL or not read_rest(lead.rest, &rest) or has_phone(&rest):
                     return False
         if lead.hot_since:
             return lead.wake and not fell

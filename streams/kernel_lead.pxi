@@ -12,11 +12,14 @@ cdef struct Sums:
     int64_t[MOST_CHANNELS] channels
     int64_t[MOST_CHANNELS] totals
 
+cdef struct Visits:
+    int64_t count, last, pages
+
 cdef struct Lead:
     int64_t model, line, first_seen, last_seen, as_of, events
     Column times, ids, marks, onces
     Sums sums, base
-    int64_t visits, last_page, pages
+    Visits visits
     Slice cleared
     int64_t hot_since, stage, stage_since
     Slice email  # its bytes are NULL if there is none
@@ -26,6 +29,14 @@ cdef struct Lead:
     uint8_t[MOST_LINKS_SIZE] links
     Py_ssize_t links_size
     uint8_t[MAX_EVENTS] uniform  # a column of origins that are all the same, written out when it is needed
+
+
+cdef void empty(Lead *lead) noexcept nogil:
+    """A lead without anything."""
+    memset(lead, 0, <uint8_t *> lead.links - <uint8_t *> lead)
+    lead.links_size = 0
+    lead.cleared.at, lead.cleared.size = <const uint8_t *> b"\x80", 1
+    lead.rest.at, lead.rest.size = <const uint8_t *> b"\x90", 1
 
 
 cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:
@@ -44,6 +55,13 @@ cdef void read_sums(Cursor *c, Sums *sums) noexcept nogil:
         sums.channels[place] = read_number(c)
         sums.totals[place] = read_int(c)
         c.bad |= sums.channels[place] & 511 == 0
+
+
+cdef inline Visits read_visits(Cursor *c) noexcept nogil:
+    cdef Visits visits
+    c.bad |= read_array(c) != 3
+    visits.count, visits.last, visits.pages = read_number(c), read_number(c), read_number(c)
+    return visits
 
 
 cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
@@ -67,10 +85,7 @@ cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     lead.onces = read_column(&c, False)
     read_sums(&c, &lead.sums)
     read_sums(&c, &lead.base)
-    c.bad |= read_array(&c) != 3
-    lead.visits = read_number(&c)
-    lead.last_page = read_number(&c)
-    lead.pages = read_number(&c)
+    lead.visits = read_visits(&c)
     lead.cleared = skipped(&c)
     lead.hot_since = read_number(&c)
     lead.stage = read_number(&c)
@@ -123,6 +138,11 @@ cdef inline Out put_sums(Out out, const Sums *sums) noexcept nogil:
     return out
 
 
+cdef inline Out put_visits(Out out, const Visits *visits) noexcept nogil:
+    out = put_size(out, 3, 0x90, 16, 0xDC, 2)
+    return put_int(put_int(put_int(out, visits.count), visits.last), visits.pages)
+
+
 cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
     out = put(put_size(out, FIELDS, 0x90, 16, 0xDC, 2), b"\xa1L", 2)
     out = put_int(out, lead.model)
@@ -137,10 +157,7 @@ cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
     out = put_column(out, &lead.onces, False)
     out = put_sums(out, &lead.sums)
     out = put_sums(out, &lead.base)
-    out = put_size(out, 3, 0x90, 16, 0xDC, 2)
-    out = put_int(out, lead.visits)
-    out = put_int(out, lead.last_page)
-    out = put_int(out, lead.pages)
+    out = put_visits(out, &lead.visits)
     out = put(out, lead.cleared.at, lead.cleared.size)
     out = put_int(out, lead.hot_since)
     out = put_int(out, lead.stage)
@@ -189,120 +206,3 @@ cdef int64_t cleared_at(const Lead *lead, int64_t group) noexcept nogil:
         if found == group and not c.bad:
             return at
     return -1
-
-
-
-# -- what few events ask for, `rest`: [known, titles, alerted_at, late, old_onces, ...], cut behind the last that is not
-#    as it was at first
-
-cdef bint read_old_onces(const Lead *lead, Slice *found) noexcept nogil:
-    """What is remembered of folded matches that count once; False where the rest is odd."""
-    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef int place
-    found.size = 0
-    if read_array(&c) > 4:
-        for place in range(4):
-            skip(&c)
-        found[0] = read_blob(&c)
-    return not c.bad
-
-
-cdef struct Known:
-    uint64_t count
-    const uint8_t *at  # the entries
-    Py_ssize_t size
-    Slice behind  # what follows them in the rest
-    bint has_phone, has_email, is_unverified
-
-
-cdef bint read_known(const Lead *lead, Slice email, Known *known) noexcept nogil:
-    """What is known of identifiers, seen from an address; False where the rest is odd."""
-    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef uint64_t left
-    cdef int64_t verified
-    cdef Slice kind, value
-    memset(known, 0, sizeof(Known))
-    left = known.count = read_array(&c) if read_array(&c) > 0 else 0
-    known.at = c.at
-    while left and not c.bad:
-        left -= 1
-        c.bad |= read_array(&c) != 4
-        kind, value = read_text(&c), read_text(&c)
-        skip(&c)
-        verified = read_int(&c)
-        if c.bad or kind.size != 1:
-            return False
-        known.has_phone |= kind.at[0] == PHONE
-        if kind.at[0] == EMAIL and email.at != NULL and same(value, email):
-            known.has_email = True
-            known.is_unverified |= verified == 0
-    known.size = c.at - known.at
-    known.behind.at, known.behind.size = c.at, c.end - c.at
-    return not c.bad
-
-
-cdef bytes with_known(const Lead *lead, uint8_t kind, Slice value, int64_t since):
-    """The rest with one more identifier known; None where it is odd."""
-    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef uint64_t parts = read_array(&c)
-    cdef Known known
-    cdef Slice nobody
-    cdef bytes made
-    cdef Out out
-    nobody.at = NULL
-    if not read_known(lead, nobody, &known) or parts > 15:
-        return None
-    made = PyBytes_FromStringAndSize(NULL, lead.rest.size + value.size + 32)
-    out = <Out> PyBytes_AS_STRING(made)
-    out = put_size(out, parts if parts > 1 else 1, 0x90, 16, 0xDC, 2)
-    out = put_size(out, known.count + 1, 0x90, 16, 0xDC, 2)
-    out = put(out, known.at, known.size)
-    out = put_size(out, 4, 0x90, 16, 0xDC, 2)
-    out[0], out[1] = 0xA1, kind
-    out = put_int(put_text(out + 2, value), since)
-    out = put_int(out, 0)
-    out = put(out, known.behind.at, known.behind.size)
-    return made[: out - <Out> PyBytes_AS_STRING(made)]
-
-
-cdef bytes with_title(Slice rest, int64_t code, Slice title):
-    """The rest with a title under a rule's code; None where it is odd."""
-    cdef Cursor c = cursor(rest.at, rest.size)
-    cdef uint64_t parts = read_array(&c), count = 0, place
-    cdef Slice known, before, after
-    cdef const uint8_t *entry
-    cdef bytes made
-    cdef Out out
-    cdef bint found = False
-    known.at, known.size = <const uint8_t *> b"\x90", 1
-    if parts > 0:
-        known = skipped(&c)
-    if parts > 1:
-        count = read_map(&c)
-    before.at, before.size = c.at, 0
-    after = before
-    for place in range(count):
-        entry = c.at
-        if read_int(&c) == code and not found:
-            found = True
-            before.size = entry - before.at
-            skip(&c)
-            after.at = c.at
-        else:
-            skip(&c)
-        if c.bad:
-            return None
-    if not found:
-        before.size, after.at = c.at - before.at, c.at
-    after.size = c.end - after.at
-    if c.bad or parts > 15:
-        return None
-    made = PyBytes_FromStringAndSize(NULL, rest.size + title.size + 32)
-    out = <Out> PyBytes_AS_STRING(made)
-    out = put_size(out, parts if parts > 2 else 2, 0x90, 16, 0xDC, 2)
-    out = put(out, known.at, known.size)
-    out = put_size(out, count + (not found), 0x80, 16, 0xDE, 2)
-    out = put(out, before.at, before.size)
-    out = put_text(put_int(out, code), title)
-    out = put(out, after.at, after.size)
-    return made[: out - <Out> PyBytes_AS_STRING(made)]

@@ -112,12 +112,8 @@ cdef int64_t line_for(int64_t last_seen) noexcept nogil:
     return (days - (days + 3) % 7) * DAY_S
 
 
-cdef bint move_line(Lead *lead, int64_t at) noexcept nogil:
-    """Move the ledger's line if it is time to; False if an event would have to be folded for it."""
-    cdef int64_t line
-    if at - lead.line < HORIZON_S + WEEK_S:
-        return True
-    line = line_for(at)
+cdef bint shift_line(Lead *lead, int64_t line) noexcept nogil:
+    """Bring a ledger to a later line; False if an event would have to be folded for it."""
     if lead.times.old.size >= 4 and time_at(lead, 0) < line:
         return False
     if not rebase(&lead.sums, lead.line, line) or not rebase(&lead.base, lead.line, line):
@@ -126,33 +122,21 @@ cdef bint move_line(Lead *lead, int64_t at) noexcept nogil:
     return True
 
 
-cdef bint count_match(
-    Lead *lead, Compiled rule, const uint8_t *once, int64_t at, bint *fell
-) noexcept nogil:
-    """Enter a match that is the latest of its rule; False where its points are beyond the numbers planned here."""
-    cdef Slice remembered
-    cdef bint counts = True
-    cdef int64_t weight, then
-    cdef int place
+cdef bint move_line(Lead *lead, int64_t at) noexcept nogil:
+    """Move the ledger's line if it is time to; False if an event would have to be folded for it."""
+    return at - lead.line < HORIZON_S + WEEK_S or shift_line(lead, line_for(at))
+
+
+cdef bint add_points(Lead *lead, Compiled rule, int64_t at, bint *fell) noexcept nogil:
+    """Add the points of a match that counts; False where they are beyond the numbers planned here."""
     cdef Sums *sums = &lead.sums
-    cdef const uint8_t *mark
+    cdef int64_t weight
+    cdef int place = 0
     cdef wide total
-    if rule.once:
-        if not read_old_onces(lead, &remembered):
-            return False
-        counts = not holds(lead.onces.old, once) and not holds(remembered, once)
-        append(&lead.onces, once, 8)
-    for place in range(rule.limits):
-        if counts:
-            then = limit_time(lead, rule, rule.limit_counts[place])
-            counts = then < 0 or period(then, rule.limit_days[place]) != period(at, rule.limit_days[place])
-    mark = &rule.counted[0] if counts else &rule.cut[0]
-    append(&lead.marks, mark, rule.mark_size)
-    if not counts or not rule.millipoints or cleared_at(lead, rule.group) >= at:
+    if not rule.millipoints or cleared_at(lead, rule.group) >= at:
         return True
     if not forward(rule, at, lead.line, &weight):
         return False
-    place = 0
     while place < sums.count and sums.channels[place] != rule.channel:
         place += 1
     if place == sums.count:
@@ -170,6 +154,27 @@ cdef bint count_match(
     return sums.totals[place] == total
 
 
+cdef bint count_match(
+    Lead *lead, Compiled rule, const uint8_t *once, int64_t at, bint *fell
+) noexcept nogil:
+    """Enter a match that is the latest of its rule; False where that is out of the ordinary."""
+    cdef Rest rest
+    cdef bint counts = True
+    cdef int64_t then
+    cdef int place
+    if rule.once:
+        if not read_rest(lead.rest, &rest):
+            return False
+        counts = not holds(lead.onces.old, once) and not holds(rest.old_onces, once)
+        append(&lead.onces, once, 8)
+    for place in range(rule.limits):
+        if counts:
+            then = limit_time(lead, rule, rule.limit_counts[place])
+            counts = then < 0 or period(then, rule.limit_days[place]) != period(at, rule.limit_days[place])
+    append(&lead.marks, &rule.counted[0] if counts else &rule.cut[0], rule.mark_size)
+    return not counts or add_points(lead, rule, at, fell)
+
+
 # -- identifiers
 
 cdef struct Claims:
@@ -177,14 +182,19 @@ cdef struct Claims:
     Py_ssize_t[MOST_IDENTIFIERS] places  # the first bytes of entries in `links` whose ids are to be told whose they are
 
 
-cdef bint see(Lead *lead, const Event *event, const uint8_t *key, int64_t at, Claims *claims) noexcept nogil:
-    """Note which identifiers the event came with, and which of them are to be told; False where one is odd."""
+cdef bint see(
+    Lead *lead, const Event *event, const uint8_t *key, int64_t at, Claims *claims, uint8_t *origin
+) noexcept nogil:
+    """Note which identifiers the event came with, which of them are to be told, and which is the event's origin.
+
+    False where one is odd.
+    """
     cdef const uint8_t *id
     cdef uint8_t *entry
     cdef Py_ssize_t place
     cdef int number
-    cdef uint8_t origin = 0
     claims.count = 0
+    origin[0] = 0
     for number in range(event.identifier_count):
         id = event.identifiers + number * (1 + IDENTIFIER_SIZE) + 1
         if memcmp(id, key, IDENTIFIER_SIZE) == 0:
@@ -207,19 +217,23 @@ cdef bint see(Lead *lead, const Event *event, const uint8_t *key, int64_t at, Cl
         elif place > lead.links_size:
             return False
         elif number:
-            if entry[LINK_STATUS] == LOST or at < little_endian(entry + LINK_SINCE):
-                return False
-            if at // RELINK_S > little_endian(entry + LINK_SEEN) // RELINK_S:
+            if entry[LINK_STATUS] == LOST or at // RELINK_S > little_endian(entry + LINK_SEEN) // RELINK_S:
                 return False
             if at > little_endian(entry + LINK_SEEN):
                 put_little_endian(entry + LINK_SEEN, at)
+            if at < little_endian(entry + LINK_SINCE):
+                put_little_endian(entry + LINK_SINCE, at)
         if id[0] == DEVICE:
-            origin = place // LINK_SIZE + 1
+            origin[0] = place // LINK_SIZE + 1
+    return True
+
+
+cdef inline void note_origin(Lead *lead, uint8_t origin) noexcept nogil:
+    """Enter the origin of the latest event."""
     if lead.origins.old.size < 2:
         if origin == (lead.origins.old.at[0] if lead.origins.old.size else 0):
-            return True
+            return
         # All were the same until now, which was kept as one byte or none.
         memset(lead.uniform, lead.origins.old.at[0] if lead.origins.old.size else 0, MAX_EVENTS)
         lead.origins.old.at, lead.origins.old.size = lead.uniform, lead.times.old.size // 4
     append(&lead.origins, &origin, 1)
-    return True

@@ -53,7 +53,7 @@ cdef class StateWriter:
         out = put_avro_long(out, lead.first_seen * 1_000)
         out = put_avro_long(out, lead.last_seen * 1_000)
         out = put_avro_long(out, lead.events)
-        out = put_avro_long(out, lead.visits)
+        out = put_avro_long(out, lead.visits.count)
         out = put(out, PyBytes_AS_STRING(self._end), PyBytes_GET_SIZE(self._end))
         out = put_avro_long(out, offset)
         id_out = put(id_out, PyBytes_AS_STRING(self._id), PyBytes_GET_SIZE(self._id))
