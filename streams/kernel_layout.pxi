@@ -64,7 +64,8 @@ cdef int64_t NO_CEILING = ledger.NO_CEILING, HORIZON_S = ledger.HORIZON_S, RELIN
 cdef int64_t MOST_BYTES = lead_fold.MOST_BYTES, MOST_TITLE = lead_fold.MOST_TITLE, MOST_KNOWN = contact.MOST_KNOWN
 cdef int64_t MOST_CHARACTERS = contact.MOST_CHARACTERS  # or bytes: between the two Python decides
 cdef int64_t MOST_NUMBER = 1 << 50  # for what is counted, and times: then sums of a few do not overflow
-cdef uint8_t OURS = links.OURS, LOST = links.LOST
+cdef int64_t LAST_S = LAST_MS // 1_000, MOST_OLD_ONCES = ledger.MAX_OLD_ONCES
+cdef uint8_t ABSORBED = links.ABSORBED, OURS = links.OURS, LOST = links.LOST
 cdef object SILENT = lead_fold.SILENT
 cdef int64_t[KNOTS_SIZE] KNOTS
 for _place, _knot in enumerate(decay.TABLE):

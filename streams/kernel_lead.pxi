@@ -107,6 +107,15 @@ cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     return True
 
 
+cdef bint is_moved(Slice state) noexcept nogil:
+    """Whether a state is a forwarding address."""
+    cdef Cursor c = cursor(state.at, state.size)
+    cdef Slice tag
+    read_array(&c)
+    tag = read_text(&c)
+    return not c.bad and tag.size == 1 and tag.at[0] == 77  # M
+
+
 cdef inline Py_ssize_t size_of(const Lead *lead) noexcept nogil:
     """No fewer bytes than writing it takes."""
     return (

@@ -182,6 +182,21 @@ cdef struct Claims:
     Py_ssize_t[MOST_IDENTIFIERS] places  # the first bytes of entries in `links` whose ids are to be told whose they are
 
 
+cdef inline Py_ssize_t find_link(const Lead *lead, const uint8_t *id) noexcept nogil:
+    """Where the entry of an id begins; behind the entries if there is none."""
+    cdef Py_ssize_t place = 0
+    while place < lead.links_size and memcmp(lead.links + place, id, IDENTIFIER_SIZE) != 0:
+        place += LINK_SIZE
+    return place
+
+
+cdef inline void write_link(uint8_t *entry, const uint8_t *id, int64_t since, int64_t seen, uint8_t status) noexcept nogil:
+    memmove(entry, id, IDENTIFIER_SIZE)
+    put_little_endian(entry + LINK_SINCE, since)
+    put_little_endian(entry + LINK_SEEN, seen)
+    entry[LINK_STATUS] = status
+
+
 cdef bint see(
     Lead *lead, const Event *event, const uint8_t *key, int64_t at, Claims *claims, uint8_t *origin
 ) noexcept nogil:
@@ -199,18 +214,13 @@ cdef bint see(
         id = event.identifiers + number * (1 + IDENTIFIER_SIZE) + 1
         if memcmp(id, key, IDENTIFIER_SIZE) == 0:
             continue
-        place = 0
-        while place < lead.links_size and memcmp(lead.links + place, id, IDENTIFIER_SIZE) != 0:
-            place += LINK_SIZE
+        place = find_link(lead, id)
         entry = lead.links + place
         if place == lead.links_size:
             # A telephone number is to be learned, too; and the strongest is not linked.
             if number == 0 or place == MOST_LINKS_SIZE or id[0] == PHONE or not is_id(id):
                 return False
-            memcpy(entry, id, IDENTIFIER_SIZE)
-            put_little_endian(entry + LINK_SINCE, at)
-            put_little_endian(entry + LINK_SEEN, at)
-            entry[LINK_STATUS] = OURS
+            write_link(entry, id, at, at, OURS)
             lead.links_size += LINK_SIZE
             claims.places[claims.count] = place
             claims.count += 1

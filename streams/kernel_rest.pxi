@@ -147,3 +147,15 @@ cdef bint has_phone(const Rest *rest) noexcept nogil:
         if rest.known[place].kind == PHONE:
             return True
     return False
+
+
+cdef bint keep_title(Rest *rest, int64_t code, Slice title) noexcept nogil:
+    """Remember a title under a rule's code; False if there is no room here."""
+    cdef int place = 0
+    while place < rest.title_count and rest.titles[place].code != code:
+        place += 1
+    if place == ROOM_TITLES:
+        return False
+    rest.titles[place].code, rest.titles[place].title = code, title
+    rest.title_count = max(rest.title_count, place + 1)
+    return True

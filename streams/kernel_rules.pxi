@@ -193,16 +193,10 @@ cdef bytes with_titles(Slice given, const Event *event, Matched matched):
     """With the title of what the event was about, under the rules that keep it."""
     cdef Rest rest
     cdef Slice title = shortened(event.title if event.title.size else event.asset, MOST_TITLE)
-    cdef int place, at
+    cdef int place
     if not read_rest(given, &rest):
         return None
     for place in range(matched.count):
-        if matched.compiled[place].keeps_title:
-            at = 0
-            while at < rest.title_count and rest.titles[at].code != matched.compiled[place].code:
-                at += 1
-            if at == ROOM_TITLES:
-                return None
-            rest.titles[at].code, rest.titles[at].title = matched.compiled[place].code, title
-            rest.title_count = max(rest.title_count, at + 1)
+        if matched.compiled[place].keeps_title and not keep_title(&rest, matched.compiled[place].code, title):
+            return None
     return packed(&rest)

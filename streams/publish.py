@@ -27,11 +27,13 @@ Headers = list[Header]
 SPECVERSION: Header = ("ce_specversion", b"1.0")
 SOURCE: Header = ("ce_source", b"/handraise/leads")
 STATE: Header = ("ce_type", b"handraise.LeadState")
-_TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
+TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
 _ALERT: Header = ("ce_type", b"handraise.LeadAlert")
 _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _DUPLICATE: Header = ("ce_type", b"handraise.LeadDuplicate")
+ASKED, ANSWERABLE = "it asked for something: ", "it can be answered"
+"""Why a visitor is an inquiry; the former ends with the kind of the event."""
 INBOX = "lead.events"
 WAITING = "desk.waiting"
 EVIDENCE = {"m": "email_spelling", "e": "email_claimed", "p": "phone", "n": "name_and_company"}
@@ -94,7 +96,7 @@ class Publisher:
 
     def inquiry(self, key: bytes, at: int, asked: str, score: int, cause_event: str | None) -> None:
         """A visitor became an inquiry; `asked`: the kind of event, if it asked for something and cannot be answered."""
-        cause = f"it asked for something: {asked}" if asked else "it can be answered"
+        cause = ASKED + asked if asked else ANSWERABLE
         self._transition(key, "stage", STAGES[VISITOR], STAGES[INQUIRY], at, cause, cause_event, score)
 
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
@@ -228,7 +230,7 @@ class Publisher:
             source_offset=self.offset,
             other=other,
         )
-        headers = self._headers(self._next_id(), _TRANSITION, at, key)
+        headers = self._headers(self._next_id(), TRANSITION, at, key)
         self._outputs.append(Output("lead.transitions", self._partition, key, encode(record), headers))
 
     def _next_id(self) -> str:

@@ -36,7 +36,7 @@ def kernel(states: dict[bytes, bytes]) -> Kernel:
     """A kernel of its own."""
     rules = Box(SHIPPED).rules
     publisher = Publisher(0, 1, rules)
-    return Kernel(rules, 0, 1, states, {}, publisher, lambda due, key: None, lambda owner, link: None)
+    return Kernel(rules, 0, 1, states, {}, publisher, *[lambda *_: None] * 3)
 
 
 def good_state() -> bytes:
