@@ -8,7 +8,7 @@ cdef enum:
     DAY_S = 86_400
     WEEK_S = 7 * DAY_S
     # What there is room for here; more is not common.
-    MOST_CHANNELS = 32
+    MOST_PAIRS = 32
     MOST_GROUP = 500
     MOST_MATCHED = 24
     MOST_LIMITS = 4

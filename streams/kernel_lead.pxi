@@ -7,10 +7,10 @@ cdef struct Column:
     Py_ssize_t added_size
     uint8_t[MOST_ADDED] added
 
-cdef struct Sums:
+cdef struct Pairs:  # a map of numbers, in its order
     int count
-    int64_t[MOST_CHANNELS] channels
-    int64_t[MOST_CHANNELS] totals
+    int64_t[MOST_PAIRS] keys
+    int64_t[MOST_PAIRS] values
 
 cdef struct Visits:
     int64_t count, last, pages
@@ -18,9 +18,9 @@ cdef struct Visits:
 cdef struct Lead:
     int64_t model, line, first_seen, last_seen, as_of, events
     Column times, ids, marks, onces
-    Sums sums, base
+    Pairs sums, base  # by channel
     Visits visits
-    Slice cleared
+    Pairs cleared  # by group
     int64_t hot_since, stage, stage_since
     Slice email  # its bytes are NULL if there is none
     Slice rest
@@ -35,7 +35,6 @@ cdef void empty(Lead *lead) noexcept nogil:
     """A lead without anything."""
     memset(lead, 0, <uint8_t *> lead.links - <uint8_t *> lead)
     lead.links_size = 0
-    lead.cleared.at, lead.cleared.size = <const uint8_t *> b"\x80", 1
     lead.rest.at, lead.rest.size = <const uint8_t *> b"\x90", 1
 
 
@@ -46,15 +45,49 @@ cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:
     return column
 
 
-cdef void read_sums(Cursor *c, Sums *sums) noexcept nogil:
+cdef void read_pairs(Cursor *c, Pairs *pairs, int64_t half_life) noexcept nogil:
+    """Read a map; `half_life`: the bits that no key of it may lack."""
     cdef uint64_t count = read_map(c)
     cdef int place
-    c.bad |= count > MOST_CHANNELS
-    sums.count = 0 if c.bad else count
-    for place in range(sums.count):
-        sums.channels[place] = read_number(c)
-        sums.totals[place] = read_int(c)
-        c.bad |= sums.channels[place] & 511 == 0
+    c.bad |= count > MOST_PAIRS
+    pairs.count = 0 if c.bad else count
+    for place in range(pairs.count):
+        pairs.keys[place], pairs.values[place] = read_number(c), read_int(c)
+        c.bad |= half_life != 0 and pairs.keys[place] & half_life == 0
+
+
+cdef inline int place_in(const Pairs *pairs, int64_t key) noexcept nogil:
+    """Where a key stands; behind the others if it is not there."""
+    cdef int place = 0
+    while place < pairs.count and pairs.keys[place] != key:
+        place += 1
+    return place
+
+
+cdef bint keep_most(Pairs *pairs, int64_t key, int64_t value) noexcept nogil:
+    """Keep the larger of two values of a key; False if there is no room."""
+    cdef int place = place_in(pairs, key)
+    if place == MOST_PAIRS:
+        return False
+    if place == pairs.count:
+        pairs.keys[place], pairs.values[place] = key, 0
+        pairs.count += 1
+    pairs.values[place] = max(pairs.values[place], value)
+    return True
+
+
+cdef bint add_to(Pairs *pairs, int64_t key, int64_t value) noexcept nogil:
+    """Add to the value of a key; False if there is no room, or it takes more than 64 bits."""
+    cdef int place = place_in(pairs, key)
+    cdef wide total = value
+    if place == MOST_PAIRS:
+        return False
+    if place == pairs.count:
+        pairs.keys[place], pairs.values[place] = key, 0
+        pairs.count += 1
+    total += pairs.values[place]
+    pairs.values[place] = <int64_t> total
+    return pairs.values[place] == total
 
 
 cdef inline Visits read_visits(Cursor *c) noexcept nogil:
@@ -83,10 +116,10 @@ cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     lead.ids = read_column(&c, False)
     lead.marks = read_column(&c, True)
     lead.onces = read_column(&c, False)
-    read_sums(&c, &lead.sums)
-    read_sums(&c, &lead.base)
+    read_pairs(&c, &lead.sums, 511)
+    read_pairs(&c, &lead.base, 511)
     lead.visits = read_visits(&c)
-    lead.cleared = skipped(&c)
+    read_pairs(&c, &lead.cleared, 0)
     lead.hot_since = read_number(&c)
     lead.stage = read_number(&c)
     lead.stage_since = read_number(&c)
@@ -120,8 +153,8 @@ cdef inline Py_ssize_t size_of(const Lead *lead) noexcept nogil:
     """No fewer bytes than writing it takes."""
     return (
         lead.times.old.size + lead.ids.old.size + lead.marks.old.size + lead.onces.old.size + lead.origins.old.size
-        + 5 * MOST_ADDED + lead.links_size + lead.cleared.size + lead.email.size + lead.rest.size
-        + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
+        + 5 * MOST_ADDED + lead.links_size + lead.email.size + lead.rest.size
+        + 20 * (lead.sums.count + lead.base.count + lead.cleared.count) + 10 * FIELDS
     )
 
 
@@ -139,11 +172,11 @@ cdef inline Out put_column(Out out, const Column *column, bint is_text) noexcept
     return put(put(out, column.old.at, column.old.size), column.added, column.added_size)
 
 
-cdef inline Out put_sums(Out out, const Sums *sums) noexcept nogil:
+cdef inline Out put_pairs(Out out, const Pairs *pairs) noexcept nogil:
     cdef int place
-    out = put_size(out, sums.count, 0x80, 16, 0xDE, 2)
-    for place in range(sums.count):
-        out = put_int(put_int(out, sums.channels[place]), sums.totals[place])
+    out = put_size(out, pairs.count, 0x80, 16, 0xDE, 2)
+    for place in range(pairs.count):
+        out = put_int(put_int(out, pairs.keys[place]), pairs.values[place])
     return out
 
 
@@ -164,10 +197,10 @@ cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
     out = put_column(out, &lead.ids, False)
     out = put_column(out, &lead.marks, True)
     out = put_column(out, &lead.onces, False)
-    out = put_sums(out, &lead.sums)
-    out = put_sums(out, &lead.base)
+    out = put_pairs(out, &lead.sums)
+    out = put_pairs(out, &lead.base)
     out = put_visits(out, &lead.visits)
-    out = put(out, lead.cleared.at, lead.cleared.size)
+    out = put_pairs(out, &lead.cleared)
     out = put_int(out, lead.hot_since)
     out = put_int(out, lead.stage)
     out = put_int(out, lead.stage_since)
@@ -202,16 +235,3 @@ cdef inline bint holds(Slice column, const uint8_t *item) noexcept nogil:
         if memcmp(column.at + place, item, 8) == 0:
             return True
     return False
-
-
-cdef int64_t cleared_at(const Lead *lead, int64_t group) noexcept nogil:
-    """When a group was last cleared; -1 for never."""
-    cdef Cursor c = cursor(lead.cleared.at, lead.cleared.size)
-    cdef uint64_t left = read_map(&c)
-    cdef int64_t found, at
-    while left and not c.bad:
-        left -= 1
-        found, at = read_int(&c), read_int(&c)
-        if found == group and not c.bad:
-            return at
-    return -1

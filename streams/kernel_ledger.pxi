@@ -17,16 +17,16 @@ cdef bint forward(Compiled rule, int64_t at, int64_t line, int64_t *weight) noex
     return weight[0] == exact
 
 
-cdef bint rebase(Sums *sums, int64_t line, int64_t new_line) noexcept nogil:
+cdef bint rebase(Pairs *sums, int64_t line, int64_t new_line) noexcept nogil:
     """Bring sums in forward form to a later line."""
     cdef int64_t half_life_s, shift
     cdef int place
     for place in range(sums.count):
-        half_life_s = (sums.channels[place] & 511) * DAY_S
+        half_life_s = (sums.keys[place] & 511) * DAY_S
         shift = new_line // half_life_s - line // half_life_s
         if not 0 <= shift < 64:
             return False
-        sums.totals[place] >>= shift
+        sums.values[place] >>= shift
     return True
 
 
@@ -43,27 +43,27 @@ cdef class Scorer:
 
     cdef bint score(self, const Lead *lead, int64_t at, int64_t *found, int64_t *ceiling) noexcept nogil:
         """The score at a time, and what it will not exceed; False where that is beyond the numbers planned here."""
-        cdef int64_t[MOST_CHANNELS] groups
-        cdef wide[MOST_CHANNELS] points_of
+        cdef int64_t[MOST_PAIRS] groups
+        cdef wide[MOST_PAIRS] points_of
         cdef int count = 0, place, group_place
         cdef int64_t days = 0, half_life_s, elapsed, knot, factor = 0, shift = 0, group, cap
         cdef wide points, negative = 0, total = 0
         if at < lead.line:
             return False
         for place in range(lead.sums.count):
-            if lead.sums.channels[place] & 511 != days:  # most channels of a lead share one half-life
-                days = lead.sums.channels[place] & 511
+            if lead.sums.keys[place] & 511 != days:  # most channels of a lead share one half-life
+                days = lead.sums.keys[place] & 511
                 half_life_s = days * DAY_S
                 elapsed = (half_life_s - at % half_life_s) << KNOT_BITS
                 knot = elapsed // half_life_s
                 factor = KNOTS[knot] + (KNOTS[knot + 1] - KNOTS[knot]) * (elapsed % half_life_s) // half_life_s
                 shift = min(MOST_SHIFT, VALUE_SHIFT + at // half_life_s - lead.line // half_life_s)
-            points = lead.sums.totals[place]
+            points = lead.sums.values[place]
             points = points * factor
             points = points >> shift
             if points < 0:
                 negative -= points
-            group = lead.sums.channels[place] >> 9
+            group = lead.sums.keys[place] >> 9
             group_place = 0
             while group_place < count and groups[group_place] != group:
                 group_place += 1
@@ -129,29 +129,24 @@ cdef bint move_line(Lead *lead, int64_t at) noexcept nogil:
 
 cdef bint add_points(Lead *lead, Compiled rule, int64_t at, bint *fell) noexcept nogil:
     """Add the points of a match that counts; False where they are beyond the numbers planned here."""
-    cdef Sums *sums = &lead.sums
     cdef int64_t weight
-    cdef int place = 0
-    cdef wide total
-    if not rule.millipoints or cleared_at(lead, rule.group) >= at:
+    cdef int cleared = place_in(&lead.cleared, rule.group)
+    if not rule.millipoints or cleared < lead.cleared.count and lead.cleared.values[cleared] >= at:
         return True
-    if not forward(rule, at, lead.line, &weight):
-        return False
-    while place < sums.count and sums.channels[place] != rule.channel:
-        place += 1
-    if place == sums.count:
-        if place == MOST_CHANNELS:
-            return False
-        sums.channels[place], sums.totals[place] = rule.channel, 0
-        sums.count += 1
-    total = sums.totals[place]
-    total += weight
-    sums.totals[place] = <int64_t> total
     if rule.millipoints > 0:
         lead.ceiling += rule.millipoints
     else:
         fell[0] = True
-    return sums.totals[place] == total
+    return forward(rule, at, lead.line, &weight) and add_to(&lead.sums, rule.channel, weight)
+
+
+cdef void drop_group(Pairs *sums, int64_t group) noexcept nogil:
+    cdef int place, kept = 0
+    for place in range(sums.count):
+        if sums.keys[place] >> 9 != group:
+            sums.keys[kept], sums.values[kept] = sums.keys[place], sums.values[place]
+            kept += 1
+    sums.count = kept
 
 
 cdef bint count_match(
@@ -172,6 +167,11 @@ cdef bint count_match(
             then = limit_time(lead, rule, rule.limit_counts[place])
             counts = then < 0 or period(then, rule.limit_days[place]) != period(at, rule.limit_days[place])
     append(&lead.marks, &rule.counted[0] if counts else &rule.cut[0], rule.mark_size)
+    if rule.clears:
+        fell[0] = True
+        drop_group(&lead.sums, rule.group)
+        drop_group(&lead.base, rule.group)
+        return keep_most(&lead.cleared, rule.group, at)
     return not counts or add_points(lead, rule, at, fell)
 
 

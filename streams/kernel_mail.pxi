@@ -82,7 +82,7 @@ cdef class Mailbox(Book):
         else:
             if not read_lead(slice_of(<bytes> found), &lead) or not read_rest(lead.rest, &rest):
                 return False
-            if lead.model != self._model or lead.cleared.size != 1 or lead.stage >= len(STAGES):
+            if lead.model != self._model or lead.stage >= len(STAGES):
                 return False
             used = max(lead.as_of, now)
             if used >> 32 or not self._scorer.score(&lead, used, &score, &ceiling):
@@ -123,7 +123,7 @@ cdef class Mailbox(Book):
             return False
         if not unite_links(&lead, id, &other, source.at, ms // 1_000, place_of):
             return False
-        if not self._rebuilder.merge(&lead, &other, place_of) or not unite_sums(&lead.base, &other.base):
+        if not self._rebuilder.merge(&lead, &other, place_of) or not unite_pairs(&lead, &other):
             return False
         lead.first_seen = min(lead.first_seen, other.first_seen)
         lead.last_seen = max(lead.last_seen, other.last_seen)

@@ -12,18 +12,27 @@ cdef inline Out put_end(Out out) noexcept nogil:
     return out + 1
 
 
-cdef Sums sorted_sums(const Sums *given) noexcept nogil:
-    """Sums by channel."""
-    cdef Sums made
+cdef Pairs sorted_pairs(const Pairs *given) noexcept nogil:
+    """Pairs by their keys."""
+    cdef Pairs made
     cdef int number, place
     made.count = given.count
     for number in range(given.count):
         place = number
-        while place > 0 and made.channels[place - 1] > given.channels[number]:
-            made.channels[place], made.totals[place] = made.channels[place - 1], made.totals[place - 1]
+        while place > 0 and made.keys[place - 1] > given.keys[number]:
+            made.keys[place], made.values[place] = made.keys[place - 1], made.values[place - 1]
             place -= 1
-        made.channels[place], made.totals[place] = given.channels[number], given.totals[number]
+        made.keys[place], made.values[place] = given.keys[number], given.values[number]
     return made
+
+
+cdef Out put_avro_pairs(Out out, const Pairs *given) noexcept nogil:
+    cdef Pairs pairs = sorted_pairs(given)
+    cdef int place
+    out = put_items(out, pairs.count)
+    for place in range(pairs.count):
+        out = put_avro_long(put_avro_long(out, pairs.keys[place]), pairs.values[place])
+    return put_end(out)
 
 
 cdef void sort_titles(Rest *rest) noexcept nogil:
@@ -40,12 +49,11 @@ cdef void sort_titles(Rest *rest) noexcept nogil:
 
 cdef inline Py_ssize_t size_of_memory(const Lead *lead, const Rest *rest) noexcept nogil:
     """No fewer bytes than writing it takes."""
-    return size_of(lead) + size_of_rest(rest) + 4 * lead.base.count + 200
+    return size_of(lead) + size_of_rest(rest) + 200
 
 
 cdef Out put_memory(Out out, const Lead *lead, Rest *rest) noexcept:
-    """What is remembered of a lead of which no group was cleared; its titles are sorted for it."""
-    cdef Sums base = sorted_sums(&lead.base)
+    """What is remembered of a lead; its titles are sorted for it."""
     cdef Slice own_links
     cdef int place
     own_links.at, own_links.size = lead.links, lead.links_size
@@ -61,14 +69,11 @@ cdef Out put_memory(Out out, const Lead *lead, Rest *rest) noexcept:
     out = put_avro_text(out, lead.onces.old)
     out = put_avro_text(out, lead.origins.old)
     out = put_avro_text(out, own_links)
-    out = put_items(out, base.count)
-    for place in range(base.count):
-        out = put_avro_long(put_avro_long(out, base.channels[place]), base.totals[place])
-    out = put_end(out)
+    out = put_avro_pairs(out, &lead.base)
     out = put_avro_long(out, rest.visits_before.count)
     out = put_avro_long(out, rest.visits_before.last)
     out = put_avro_long(out, rest.visits_before.pages)
-    out = put_end(out)  # nothing was cleared
+    out = put_avro_pairs(out, &lead.cleared)
     out = put_avro_text(out, slice_of_stage(lead.stage))
     out = put_avro_long(out, lead.stage_since)
     out = put_avro_long(out, lead.hot_since)
@@ -110,12 +115,24 @@ cdef inline void read_end(Cursor *c, int64_t count) noexcept nogil:
     c.bad |= count > 0 and read_avro_long(c) != 0
 
 
+cdef void read_avro_pairs(Cursor *c, Pairs *pairs, int64_t half_life) noexcept nogil:
+    """Read pairs in the order of their keys; see `read_pairs`."""
+    cdef int64_t count = read_items(c, MOST_PAIRS), before = -1
+    cdef int place
+    pairs.count = count
+    for place in range(count):
+        pairs.keys[place], pairs.values[place] = read_avro_number(c, MOST_NUMBER), read_avro_long(c)
+        c.bad |= pairs.keys[place] <= before or half_life != 0 and pairs.keys[place] & half_life == 0
+        before = pairs.keys[place]
+    read_end(c, count)
+
+
 cdef bint read_memory(Cursor *c, Lead *lead, Rest *rest):
     """The lead that a memory is of, without what is derived from its events; False where it is out of the ordinary."""
     cdef Slice text
     cdef Known *known
     cdef Title *title
-    cdef int64_t count, before = 0, entry
+    cdef int64_t count, before, entry
     cdef int place
     empty(lead)
     read_rest(lead.rest, rest)
@@ -138,17 +155,11 @@ cdef bint read_memory(Cursor *c, Lead *lead, Rest *rest):
         c.bad |= not is_id(text.at + entry)
     for entry in range(lead.origins.old.size):
         c.bad |= LINK_SIZE * lead.origins.old.at[entry] > text.size
-    count = read_items(c, MOST_CHANNELS)
-    lead.base.count = count
-    for place in range(count):
-        lead.base.channels[place], lead.base.totals[place] = read_avro_number(c, MOST_NUMBER), read_avro_long(c)
-        c.bad |= lead.base.channels[place] <= before or lead.base.channels[place] & 511 == 0
-        before = lead.base.channels[place]
-    read_end(c, count)
+    read_avro_pairs(c, &lead.base, 511)
     rest.visits_before.count = read_avro_number(c, MOST_NUMBER)
     rest.visits_before.last = read_avro_number(c, MOST_NUMBER)
     rest.visits_before.pages = read_avro_number(c, MOST_NUMBER)
-    c.bad |= read_avro_long(c) != 0  # no group was cleared
+    read_avro_pairs(c, &lead.cleared, 0)
     text = read_avro_text(c)
     while lead.stage < len(STAGES) and not same(text, slice_of_stage(lead.stage)):
         lead.stage += 1
@@ -222,22 +233,14 @@ cdef bint unite_links(
     return True
 
 
-cdef bint unite_sums(Sums *ours, const Sums *theirs) noexcept nogil:
-    cdef int number, place
-    cdef wide total
-    for number in range(theirs.count):
-        place = 0
-        while place < ours.count and ours.channels[place] != theirs.channels[number]:
-            place += 1
-        if place == MOST_CHANNELS:
+cdef bint unite_pairs(Lead *lead, const Lead *other) noexcept nogil:
+    """Add what was folded there, and what was cleared; False if there is no room."""
+    cdef int place
+    for place in range(other.cleared.count):
+        if not keep_most(&lead.cleared, other.cleared.keys[place], other.cleared.values[place]):
             return False
-        if place == ours.count:
-            ours.channels[place], ours.totals[place] = theirs.channels[number], 0
-            ours.count += 1
-        total = ours.totals[place]
-        total += theirs.totals[number]
-        ours.totals[place] = <int64_t> total
-        if ours.totals[place] != total:
+    for place in range(other.base.count):
+        if not add_to(&lead.base, other.base.keys[place], other.base.values[place]):
             return False
     return True
 

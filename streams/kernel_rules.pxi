@@ -11,6 +11,7 @@ cdef struct CompiledRule:
     int64_t code
     bint once
     bint keeps_title
+    bint clears
     bint is_common
     int limits
     int64_t[MOST_LIMITS] limit_counts
@@ -40,8 +41,9 @@ cdef CompiledRule compiled(rule, rules):
     made.millipoints, made.half_life_s = rule.millipoints, rule.half_life_s
     made.group, made.channel, made.code = rule.group, rule.channel, rule.code
     made.once, made.keeps_title = bool(rule.once), rule.keeps_title
-    # A clearing changes what is recorded, and a once-only rule on visits has no key before the visit is known.
-    made.is_common = not rule.clears and len(rule.period_limits) <= MOST_LIMITS and not (rule.once and rule.on_visits)
+    made.clears = rule.clears
+    # What a visit clears, and what its match is remembered by, is not known before the visit is.
+    made.is_common = len(rule.period_limits) <= MOST_LIMITS and not (rule.on_visits and (rule.once or rule.clears))
     made.limits = 0
     for count, days in rule.period_limits[:MOST_LIMITS]:
         made.limit_counts[made.limits], made.limit_days[made.limits] = count, days

@@ -177,7 +177,7 @@ cdef class Rebuilder:
         cdef Compiled rule
         cdef Compiled[MOST_MATCHED] on_visit
         cdef int place, visit_count
-        if lead.cleared.size != 1:  # not empty
+        if not self._find_cleared(lead):
             return False
         self._marks_end, self._onces_end = self._marks, self._onces
         memset(self._uses, 0xFF, self._matcher._count * sizeof(Uses))
@@ -206,6 +206,26 @@ cdef class Rebuilder:
         lead.marks.old.at, lead.marks.old.size = self._marks, self._marks_end - self._marks
         lead.onces.old.at, lead.onces.old.size = self._onces, self._onces_end - self._onces
         lead.model, lead.ceiling = self._model, NO_CEILING
+        return not w.bad
+
+    cdef bint _find_cleared(self, Lead *lead) noexcept:
+        """Which groups are cleared, since when, for they give no points: by the base neither."""
+        cdef Walk w = walk(lead)
+        cdef Slice marks
+        cdef Compiled rule
+        cdef int place, kept = 0
+        while step(&w):
+            marks = w.its_marks
+            while marks.size:
+                rule = self._matcher.by_code(read_mark(&marks) >> 2)
+                if rule != NULL and rule.clears and not keep_most(&lead.cleared, rule.group, w.at):
+                    return False
+        for place in range(lead.cleared.count):
+            if lead.cleared.values[place] >= lead.line:
+                lead.cleared.keys[kept], lead.cleared.values[kept] = lead.cleared.keys[place], lead.cleared.values[place]
+                drop_group(&lead.base, lead.cleared.keys[kept])
+                kept += 1
+        lead.cleared.count = kept
         return not w.bad
 
     cdef bint _judge(self, Lead *lead, Compiled rule, const uint8_t *key, int64_t at, const Rest *rest) noexcept:
