@@ -29,7 +29,7 @@ OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "engagement.reject
 SESSION_S = 3.0
 """A dead desk is noticed after so long; brokers take no shorter session unless they are told to."""
 FETCH_WAIT_MS = 100
-MOST_OUTSTANDING = 200
+MOST_OUTSTANDING = 50
 """So much mail may stand in the inbox unfolded: a raised hand never waits behind more."""
 _IDLE_S = 0.2
 _AGAIN_S = 1.0

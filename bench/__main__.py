@@ -56,7 +56,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
         return {
             "leads": lambda: leads.run(leads=1_000, runs=1, profile=profile),
             "desk": lambda: desk.run(count=2_000, runs=1, profile=profile),
-            "latency": lambda: latency.run(seconds=5.0),
+            "latency": lambda: latency.run(seconds=6.0, waiting=500),
             "restart": lambda: restart.run(leads=20_000, runs=1),
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),

@@ -26,6 +26,9 @@ from bench import kit
 from bench.kit import Row
 from bench.traffic import BROWSERS, ORDINARY, SITE
 from deploy.probe import free_port
+from schemas.codec import encode
+from schemas.keys import partition_of
+from schemas.records import Waiting
 from streams.identity import lead_id
 
 KEY = b"a key for benchmarks"
@@ -34,15 +37,23 @@ ALERTS_PER_S = 4.0
 CONNECTIONS = 64
 WARM_S = 3.0
 VISITORS = 3_000
+WAITING = 100_000
 _PATIENCE_S = 60.0
 _SEED = 11
 
 
-def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> list[Row]:
-    """Steady traffic for that time after a few seconds to warm up.  Without `kafka` a broker is started."""
+def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE, waiting: int = WAITING) -> list[Row]:
+    """Steady traffic for that time after a few seconds to warm up; then again while so many leads wait for the desk.
+
+    Without `kafka` a broker is started.
+    """
     if kafka is None:
         with kit.cluster() as own:
-            return run(own, seconds, rate)
+            return run(own, seconds, rate, waiting)
+    return _measure(kafka, seconds, rate, 0) + _measure(kafka, seconds / 3, rate, waiting)
+
+
+def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]:
     prefix = f"latency{time.time_ns()}."
     asyncio.run(kit.create_topics(kafka, prefix))
     gateway_port, worker_port, desk_port = free_port(), free_port(), free_port()
@@ -59,12 +70,16 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
         ):
             kit.await_ready(gateway_port, worker_port, desk_port)
             processes = gateway, leads, desks
+            if waiting:
+                asyncio.run(kit.preload(kafka, f"{prefix}desk.waiting", _qualified(waiting)))
             before = [each.usage().cpu_s for each in processes]
             found = uvloop.run(_Measurement(kafka, prefix, gateway_port, seconds, rate).run())
             spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
             memory = [each.rss_mib() for each in processes]
     events = round(rate * (seconds + WARM_S))
     job = f"event posted over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
+    if waiting:
+        job += f", while {waiting:,} qualified leads wait"
     return [
         kit.row(
             reader,
@@ -79,6 +94,18 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE) -> 
         )
         for reader, times in found.items()
     ]
+
+
+def _qualified(count: int) -> dict[int, list[tuple[bytes, bytes]]]:
+    """Mail to the desk from so many leads that qualified, by partition."""
+    now = time.time_ns() // 1_000_000
+    parts: dict[int, list[tuple[bytes, bytes]]] = {number: [] for number in range(kit.PARTITIONS)}
+    for number in range(count):
+        lead = lead_id("u", f"qualified-{number}", KEY)
+        reasons = ("tried the product", "looked at Pricing")
+        record = Waiting(lead, "mql", now, 41_000, 2, "DK", f"q{number}@kestrel.example", reasons, 0, number)
+        parts[partition_of(lead.encode(), kit.PARTITIONS)].append((lead.encode(), encode(record)))
+    return parts
 
 
 _PARTS = ("gateway_us_per_event", "leads_us_per_event", "desk_us_per_event")

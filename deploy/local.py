@@ -11,7 +11,7 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +79,10 @@ def up(site: Site, environ: Mapping[str, str], say: Say = print) -> Servers:
     )
 
 
-def down(site: Site, say: Say = print) -> None:
-    """End what ``up`` started at this site and nothing else; the data stays."""
+def down(site: Site, say: Say = print, names: Collection[str] = tuple(_SERVED_BY)) -> None:
+    """End what ``up`` started at this site and nothing else, of the servers of these names; the data stays."""
     with _alone(site):
-        for name in reversed(_SERVED_BY):
+        for name in (each for each in reversed(_SERVED_BY) if each in names):
             mark = site.container_mark(name)
             if mark.exists():
                 _compose("rm", "--stop", "--force", name)

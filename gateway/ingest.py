@@ -17,6 +17,7 @@ from gateway import clock
 from gateway.appender import Appender, Row, Unavailable
 from gateway.body import Parcel
 from gateway.call import read_write_key
+from gateway.known import ReadSide
 from gateway.metrics import Metrics
 from gateway.problem import BadEvent, Problem
 from gateway.request import (
@@ -40,7 +41,7 @@ from gateway.sources import Source, Sources
 from gateway.stamp import Arrival, Stamper
 from schemas.codec import encode
 from schemas.keys import partition_of
-from schemas.records import Rejected
+from schemas.records import RaisedHand, Rejected
 
 _SINGLE = ("track", "page", "screen", "identify", "group", "alias")
 PATHS: dict[str, tuple[str | None, bool]] = {
@@ -65,6 +66,7 @@ class Ingest:
         sources: Sources,
         stamper: Stamper,
         appender: Appender,
+        read_side: ReadSide,
         metrics: Metrics,
         rejected_partitions: int,
         held_bytes: int,
@@ -72,7 +74,7 @@ class Ingest:
     ) -> None:
         self._held = Held(held_bytes)
         self._sources, self._stamper, self._appender, self._now = sources, stamper, appender, now
-        self._metrics, self._rejected_partitions = metrics, rejected_partitions
+        self._read_side, self._metrics, self._rejected_partitions = read_side, metrics, rejected_partitions
         self._statuses = {status: metrics.requests.labels(str(int(status))) for status in HTTPStatus}
         self._accepted, self._rejected, self._dropped = (
             {name: metrics.events.labels(name, outcome) for name in sources.names}
@@ -115,22 +117,28 @@ class Ingest:
             self._source(key, request)
         parcel = bodies.read(body, request.path, batch=PATHS[request.path][0] is None)
         rows: list[Row] = []
+        hands: list[RaisedHand] = []
         counts: list[tuple[Source, list[int]]] = []
         for source, events, unknown in self._by_source(key or parcel.writeKey, parcel, request):
             arrival = _arrival(source, parcel, request, received_at)
             counts.append((source, count := [0, len(unknown), 0]))
             for raw in events:
-                self._one(raw, arrival, rows, count)
+                self._one(raw, arrival, rows, hands, count)
             for raw in unknown:
                 bad = BadEvent("unknown_write_key", "no source has this write key", "the event's writeKey", _KEY_REMEDY)
                 rows.append(self._reject(raw, bad, arrival))
+        if hands:
+            stamped = await self._read_side.stamp(hands)
+            rows += [Row("desk.events", 0, None, encode(hand), received_at) for hand in stamped]
         await self._append(rows)
         for source, count in counts:
             for outcome, number in zip((self._accepted, self._rejected, self._dropped), count, strict=True):
                 if number:
                     outcome[source.name].inc(number)
 
-    def _one(self, raw: msgspec.Raw, arrival: Arrival, rows: list[Row], count: list[int]) -> None:
+    def _one(
+        self, raw: msgspec.Raw, arrival: Arrival, rows: list[Row], hands: list[RaisedHand], count: list[int]
+    ) -> None:
         try:
             bodies.expect_size(raw)
             stamped = self._stamper.stamp(raw, arrival)
@@ -147,7 +155,7 @@ class Ingest:
             value = encode(stamped.engagement)
             rows.append(Row("lead.events", stamped.partition, stamped.key, value, arrival.received_at))
         if stamped.hand is not None:
-            rows.append(Row("desk.events", 0, None, encode(stamped.hand), arrival.received_at))
+            hands.append(stamped.hand)
         count[0] += 1
 
     def _reject(self, raw: msgspec.Raw, bad: BadEvent, arrival: Arrival) -> Row:

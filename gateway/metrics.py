@@ -53,3 +53,15 @@ class Metrics:
             "Kafka producers that broke and were replaced.",
             registry=self.registry,
         )
+        self.stamps = Counter(
+            "handraise_gateway_stamps_total",
+            "Raised hands by what the read side says: known, unknown, no_answer (in time), not_asked (just after).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.stamp_seconds = Histogram(
+            "handraise_gateway_stamp_seconds",
+            "Asking the read side who raises a hand.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )

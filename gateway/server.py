@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from gateway import facts, sources
 from gateway.appender import Appender, KafkaAppender, Unavailable
 from gateway.ingest import PATHS, Ingest
+from gateway.known import NoReadSide, ReadSide, RedisReadSide
 from gateway.metrics import Metrics
 from gateway.pages import BrowserBuild, Pages
 from gateway.problem import StartError
@@ -56,7 +57,9 @@ class GatewayConfig:
     browser_build: Path
     """Segment's dist/umd/standalone.js."""
     prefix: str = ""
-    """Of topic names."""
+    """Of topic names and of the read side's keys."""
+    redis: str = ""
+    """URL of the read side, which knows owners and scores of those who raise a hand; without one nobody is known."""
     host: str = "127.0.0.1"
     port: int = 8080
     """0 for any free one."""
@@ -85,7 +88,11 @@ class Gateway:
 
 
 def make_app(
-    config: GatewayConfig, appender: Appender, metrics: Metrics | None = None, now: Callable[[], int] | None = None
+    config: GatewayConfig,
+    appender: Appender,
+    metrics: Metrics | None = None,
+    now: Callable[[], int] | None = None,
+    read_side: ReadSide | None = None,
 ) -> Gateway:
     """The application over an appender that somebody else starts and closes.
 
@@ -96,7 +103,14 @@ def make_app(
     words = vocabulary.load(f"{config.rules_folder}/vocabulary.toml", config.vocabulary_text)
     stamper = Stamper(words, config.id_secret, config.partitions)
     ingest = Ingest(
-        known, stamper, appender, metrics, _rejected_partitions(config), config.buffer_bytes, now or _wall_clock_ms
+        known,
+        stamper,
+        appender,
+        read_side or NoReadSide(),
+        metrics,
+        _rejected_partitions(config),
+        config.buffer_bytes,
+        now or _wall_clock_ms,
     )
     return Gateway(ingest, Pages(known, appender, metrics, BrowserBuild(config.browser_build)).app())
 
@@ -115,7 +129,8 @@ async def serve(
         config.bootstrap, names, metrics, buffer_bytes=config.buffer_bytes, patience_s=config.patience_s
     )
     metrics.buffer_bytes.set_function(appender.buffered_bytes)
-    app = make_app(config, appender, metrics)
+    read_side = RedisReadSide(config.redis, config.prefix, metrics) if config.redis else None
+    app = make_app(config, appender, metrics, read_side=read_side)
     # What is loaded by now stays.  Requests make many small objects and no cycles: look for those less often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -126,11 +141,15 @@ async def serve(
     except Unavailable as why:
         where = f"HANDRAISE_KAFKA={config.bootstrap}"
         raise StartError(str(why), where, "start Kafka (`make up`), or correct the address") from why
+    if read_side is not None:
+        await read_side.start()
     try:
         with _listen(config) as listener:
             await _run(app, listener, stop, started)
     finally:
         await appender.close()
+        if read_side is not None:
+            await read_side.close()
 
 
 def run(config: GatewayConfig, started: Callable[[str, int], None] | None = None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from handraise import output
+from handraise.console_commands import console, password
 from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
 from handraise.options import as_json, by_name, run_to_end, settings
@@ -57,6 +58,8 @@ def run(arguments: list[str]) -> int:
 
 cli.add_command(desk_group)
 cli.add_command(audit)
+cli.add_command(console)
+cli.add_command(password)
 
 
 @cli.group("topics")
@@ -192,16 +195,18 @@ def lead_group() -> None:
 @as_json
 def lead_show(id: str, as_json: bool) -> None:
     """Score, reasons, identifiers and devices; who may be the same person.  `show` may be left out."""
-    from handraise import identifiers, lookup, person, rules, suspicions
+    from handraise import desk, identifiers, lookup, person, rules, suspicions
 
     given = settings()
     loaded = rules.load(given.rules).rules
     found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
-    told = run_to_end(suspicions.suspicions(given, identifiers.ids_of(found)))
+    ids = identifiers.ids_of(found)
+    told = run_to_end(suspicions.suspicions(given, ids))
+    assignment = run_to_end(desk.latest(given, ids))
     if as_json:
-        output.document(person.lead_as_data(found, loaded, told))
+        output.document(person.lead_as_data(found, loaded, told, assignment))
     else:
-        person.show_lead(found, loaded, told)
+        person.show_lead(found, loaded, told, assignment)
 
 
 @lead_group.command("merge")
@@ -305,6 +310,19 @@ def rules_check(folder: Path, as_json: bool) -> int:
     return max((each.exit_code for each in faults), default=0)
 
 
+@cli.command("rebuild-read-side")
+@as_json
+def rebuild_read_side(as_json: bool) -> None:
+    """Fill the read side anew from the topics' beginnings; it is read as it was until the new one is there."""
+    from handraise import rebuild
+
+    filled = run_to_end(rebuild.rebuild(settings()))
+    if as_json:
+        output.document(rebuild.as_data(filled))
+    else:
+        rebuild.show(filled)
+
+
 @cli.command()
 @as_json
 def doctor(as_json: bool) -> int:
@@ -337,9 +355,10 @@ def doctor(as_json: bool) -> int:
     metavar="FILE.json",
     help="Write the figures there.",
 )
-def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None) -> int:
-    """Broker, gateway and worker with simulated visitors: who gets hot, and why. Ctrl-C ends all of it."""
+@click.option("--audit", "audited", is_flag=True, help="The report has what became of each raised hand.")
+def demo(seconds: float | None, visitors: int, rate: float, seed: int, report: Path | None, audited: bool) -> int:
+    """All parts with simulated visitors: who raises a hand, who gets hot, and who answers. Ctrl-C ends all of it."""
     from handraise.demo.run import run as run_demo
     from handraise.demo.showing import Options
 
-    return run_demo(settings(), Options(seconds, visitors, rate, seed), report)
+    return run_demo(settings(), Options(seconds, visitors, rate, seed), report, audited=audited)

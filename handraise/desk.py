@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,6 +51,12 @@ async def requests(settings: Settings, *, everything: bool) -> list[Assignment]:
                 last[seen.value.request_id] = seen.value
     found = [each for each in last.values() if everything or each.status not in OVER]
     return sorted(found, key=lambda each: (each.due_at is None, each.due_at or 0, each.request_id))
+
+
+async def latest(settings: Settings, ids: Collection[str]) -> Assignment | None:
+    """The last word on what a lead with these ids has asked, open requests first; None without any.  Raises Failure."""
+    found = [each for each in await requests(settings, everything=True) if each.lead_id in ids]
+    return max(found, key=lambda each: (each.status not in OVER, each.decided_at), default=None)
 
 
 async def act(

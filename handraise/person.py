@@ -17,7 +17,7 @@ from handraise.rewind import rewind
 from handraise.settings import Settings
 from handraise.suspicions import open_ones, other_of
 from handraise.titles import titles
-from schemas.records import LeadDuplicate
+from schemas.records import Assignment, LeadDuplicate
 from streams.explain import Explanation, LedgerRow, explain
 from streams.identity import KIND_NAMES
 from streams.lifecycle import STAGES
@@ -41,8 +41,13 @@ def present(lead: Lead) -> int:
     return max(int(time.time()), lead.as_of, lead.last_seen)
 
 
-def lead_as_data(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> dict[str, Any]:
-    """The JSON of `handraise lead`; what no fold knows yet is null.  `told`: what is suspected of the lead."""
+def lead_as_data(
+    found: Found, rules: Rules, told: Sequence[LeadDuplicate], assignment: Assignment | None
+) -> dict[str, Any]:
+    """The JSON of `handraise lead`; what no fold knows yet is null.
+
+    `told`: what is suspected of the lead; `assignment`: the last word on what it asked.
+    """
     lead, ids = rewind(found.lead, rules, at := present(found.lead)), ids_of(found)
     return {
         "id": found.moved_from or found.id,
@@ -51,7 +56,7 @@ def lead_as_data(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> d
         "grade": None,
         "stage": STAGES[lead.stage],
         "hot": lead.hot_since > 0,
-        "owner": None,
+        "owner": assignment.owner if assignment else None,
         "identifiers": [_identifier_as_data(each) for each in identifiers(found)],
         "reasons": [
             {"text": reason.text, "rule": reason.rule, "points": reason.millipoints / 1_000}
@@ -84,7 +89,7 @@ def _identifier_as_data(each: Identifier) -> dict[str, Any]:
     }
 
 
-def show_lead(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> None:
+def show_lead(found: Found, rules: Rules, told: Sequence[LeadDuplicate], assignment: Assignment | None) -> None:
     """The same in words."""
     lead = rewind(found.lead, rules, at := present(found.lead))
     score = behaviour(lead, rules, at)
@@ -108,6 +113,8 @@ def show_lead(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> None
         ("seen", f"{seen}; {first_last}"),
         ("lead id", found.id),
     ]
+    if assignment is not None:
+        facts.append(("owner", _owner_in_words(assignment)))
     if found.moved_from:
         facts.append(("asked for", f"{found.asked}, a part of this lead since {words.when(found.moved_at)} UTC"))
     output.show(output.table([("", "left"), ("", "left")], [(Text(name, "quiet"), value) for name, value in facts]))
@@ -118,6 +125,13 @@ def show_lead(found: Found, rules: Rules, told: Sequence[LeadDuplicate]) -> None
         output.say()
         output.show(output.table(columns, [(Text(name, "quiet"), *rest) for name, *rest in rows]))
     _show_suspicions(found, told)
+
+
+def _owner_in_words(assignment: Assignment) -> str:
+    """Who has the lead, as what, until when."""
+    who = assignment.owner or f"queue {assignment.queue}"
+    due = f", due {words.when(assignment.due_at // 1_000)} UTC" if assignment.due_at else ""
+    return f"{who}: {assignment.follow_up_class.replace('_', ' ')}, {assignment.status}{due}"
 
 
 def _show_suspicions(found: Found, told: Sequence[LeadDuplicate]) -> None:

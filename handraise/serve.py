@@ -1,4 +1,4 @@
-"""The processes that serve: a gateway and workers, from settings to exit code.
+"""The processes that serve: a gateway, a console and workers, from settings to exit code.
 
 Each imports its own world when it starts: a gateway that loads no Faust is there in half the time.
 """
@@ -10,11 +10,12 @@ from functools import partial
 
 import structlog
 
-from handraise import crew, keyfile, logs, output, rules, topics
+from handraise import access, crew, keyfile, logs, output, rules, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
+from streams.desk.roster import ROSTER_FILE
 
-ROLES = ("leads", "desk")
+ROLES = ("leads", "desk", "mirror", "notify")
 BROWSER_BUILD = ROOT / "deploy/browser/node_modules/@segment/analytics-next/dist/umd/standalone.js"
 
 log = structlog.get_logger("handraise")
@@ -35,12 +36,38 @@ def gateway(settings: Settings) -> None:
         vocabulary_text=rule_set.texts[rules.VOCABULARY_FILE],
         browser_build=BROWSER_BUILD,
         prefix=settings.prefix,
+        redis=settings.redis,
         host=settings.gateway.host,
         port=settings.gateway.port,
         rules_folder=str(settings.rules),
     )
     try:
         run(config, started=lambda host, port: log.info("gateway serves", url=f"http://{host}:{port}"))
+    except StartError as error:
+        raise Failure(error.what, error.where, error.remedy) from error
+
+
+def console(settings: Settings, site: str | None) -> None:
+    """Serve people until SIGTERM or SIGINT; `site`: what /demo shows.  Raises Failure if it cannot start."""
+    from console.server import ConsoleConfig, StartError, run
+
+    rule_set = rules.load(settings.rules)
+    config = ConsoleConfig(
+        bootstrap=settings.kafka,
+        redis=settings.redis,
+        rules=rule_set.rules,
+        desk_rules=rule_set.desk,
+        secret=keyfile.id_key(settings, lambda said: log.warning(said)),
+        passwords=access.passwords(settings),
+        prefix=settings.prefix,
+        host=settings.console.host,
+        port=settings.console.port,
+        demo_site=site,
+    )
+    if not config.passwords and site is None:
+        log.warning("nobody has a password yet: `handraise password NAME` makes one")
+    try:
+        run(config, started=lambda host, port: log.info("console serves", url=f"http://{host}:{port}"))
     except StartError as error:
         raise Failure(error.what, error.where, error.remedy) from error
 
@@ -84,6 +111,8 @@ def _role_alone(
 
 
 def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
+    if role in _SINKS:
+        return _SINKS[role](settings, metrics_port)
     from agents import desk, leads
     from agents.lane.errors import LaneRefused
     from agents.lane.worker import main as run_lane
@@ -116,3 +145,34 @@ def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int |
         raise Failure(error.what, error.where, error.remedy) from error
     log.info("worker starts", role=role, rules=version, kafka=settings.kafka, prefix=settings.prefix)
     return run_lane(config)
+
+
+def _mirror(settings: Settings, metrics_port: int | None) -> int:
+    from agents import mirror
+
+    log.info("worker starts", role=mirror.ROLE, kafka=settings.kafka, prefix=settings.prefix)
+    return mirror.main(mirror.MirrorConfig(settings.kafka, settings.redis, settings.prefix, health_port=metrics_port))
+
+
+def _notify(settings: Settings, metrics_port: int | None) -> int:
+    from agents import notify
+    from handraise import channels
+
+    mailbox, endpoints = channels.load(settings)
+    rule_set = rules.load(settings.rules)
+    config = notify.NotifyConfig(
+        bootstrap=settings.kafka,
+        prefix=settings.prefix,
+        mailbox=mailbox,
+        endpoints=endpoints,
+        addresses=channels.addresses(rule_set.texts[ROSTER_FILE]),
+        queues=rule_set.desk.routing.queues,
+        health_port=metrics_port,
+    )
+    told = ["email"] if mailbox else []
+    told += [f"webhook {each.name}" for each in endpoints]
+    log.info("worker starts", role=notify.ROLE, channels=told, kafka=settings.kafka, prefix=settings.prefix)
+    return notify.main(config)
+
+
+_SINKS = {"mirror": _mirror, "notify": _notify}

@@ -8,6 +8,7 @@ from schemas.records import (
     Absorb,
     Activity,
     Assignment,
+    Delivery,
     DeploymentFact,
     DeviceLost,
     Engagement,
@@ -118,6 +119,11 @@ def record(value: Record) -> str:
             return f"time is {iso(value.at // 1_000)}"
         case DeploymentFact():
             return f"{value.name} is {value.value}"
+        case Delivery():
+            where = f"{value.channel} {value.target}".strip()
+            return (
+                f"{value.kind} to {value.to}, {where}: {value.status}{', late' if value.late else ''}; {value.answer}"
+            )
         case RaisedHand() | Waiting() | Waited() | Activity() | Presence() | Assignment() | Notice():
             return desk(value)
     return mail(value)

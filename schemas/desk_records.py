@@ -116,3 +116,22 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
     deliver_after: int
     due_at: int | None
     channels: tuple[str, ...]
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """What became of one attempt to tell somebody a notice by a channel; or why there was none."""
+
+    delivery_id: str
+    notice_id: str
+    to: str
+    kind: str
+    request_id: str | None
+    lead_id: str | None
+    channel: str
+    target: str
+    status: str
+    attempt: int
+    at: int
+    next_at: int | None
+    late: bool
+    answer: str

@@ -13,6 +13,7 @@ import msgspec
 
 from schemas.desk_records import Activity as Activity
 from schemas.desk_records import Assignment as Assignment
+from schemas.desk_records import Delivery as Delivery
 from schemas.desk_records import Notice as Notice
 from schemas.desk_records import Presence as Presence
 from schemas.desk_records import RaisedHand as RaisedHand
@@ -336,6 +337,7 @@ Record = (
     | Presence
     | Assignment
     | Notice
+    | Delivery
 )
 """Whatever stands as the value of a record on one of the topics."""
 

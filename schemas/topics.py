@@ -175,6 +175,16 @@ TOPICS: tuple[Topic, ...] = (
         about="Who has a request or a lead, until when, with the way to the decision and the outcome.",
     ),
     Topic(
+        name="alert.deliveries",
+        key="notice id",
+        partitions="P",
+        cleanup="delete",
+        retention_ms=30 * _DAY_MS,
+        records=("Delivery",),
+        public=True,
+        about="What was sent where, when, with what answer: each attempt to deliver a notice.",
+    ),
+    Topic(
         name="desk.changelog",
         key="the desk's own, or the cursor's",
         partitions=1,

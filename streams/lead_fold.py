@@ -26,7 +26,8 @@ from streams.links import ID
 from streams.news import News, read_news
 from streams.poison import NewerMail, PoisonGauge
 from streams.publish import INBOX, Publisher
-from streams.rules import DAY_S, Rule, Rules
+from streams.reasons import keep_titles
+from streams.rules import DAY_S, Rules
 from streams.score import behaviour, behaviour_and_ceiling, earliest_below
 from streams.state import Lead, Match, Moved, State
 
@@ -35,7 +36,9 @@ CLOCK = b"\x00clock"
 MOST_BYTES = 512 * 1_024
 """A record that is larger could not be passed on whole inside another one: brokers take a megabyte."""
 MOST_DUE = 500
-"""Due items that one record fires."""
+"""Leads that cool or expire by one record."""
+MOST_LOOKED_AT = 10 * MOST_DUE
+"""What one record looks at: most leads are looked at because something may be due, and then nothing is."""
 SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
 MOST_KEY_BYTES = 1_024
@@ -214,7 +217,7 @@ class LeadFold:
         fell = add(lead, at, event_id, kind == "page_view", matched, asset, rules, origin)
         for rule in matched:
             if rule.keeps_title:
-                _keep_titles(lead, matched, (title or asset)[:MOST_TITLE])
+                keep_titles(lead, matched, (title or asset)[:MOST_TITLE])
                 break
         if email is not None:
             if email != lead.email:
@@ -308,26 +311,30 @@ class LeadFold:
     # -- what is due
 
     def _fire(self, offset: int) -> None:
-        for _ in range(MOST_DUE):
-            if (key := self._agenda.pop(self._now)) is None:
+        fired = 0
+        for _ in range(MOST_LOOKED_AT):
+            if fired == MOST_DUE or (key := self._agenda.pop(self._now)) is None:
                 return
             found = self.state(key)
             if isinstance(found, Lead):
-                self._due(key, found, offset)
+                fired += self._due(key, found, offset)
             elif found is not None:
                 self._unused(key, found)
 
-    def _due(self, key: bytes, lead: Lead, offset: int) -> None:
-        now, rules = self._now, self._rules
+    def _due(self, key: bytes, lead: Lead, offset: int) -> bool:
+        """True if the lead cools or expires."""
+        now, rules, hot = self._now, self._rules, lead.hot_since
         self._touched.setdefault(key, SILENT)
         if lead.model != rules.number:
             rebuild(lead, rules)
-        if lead.hot_since:
+        if hot:
             if now <= lead.as_of:  # an event has come since; only later ticks can tell more
-                return self._wake(key, lead, lead.as_of + 1)
+                self._wake(key, lead, lead.as_of + 1)
+                return False
             score = behaviour(lead, rules, now)
             if score >= rules.cool_below:
-                return self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, now))
+                self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, now))
+                return False
             lead.hot_since, lead.as_of = 0, now
             self._touched[key] = offset
             self._publisher.heat(key, lead, now, score, None)
@@ -338,7 +345,8 @@ class LeadFold:
         else:
             self._open[key] = None
             self._touched[key] = offset
-        return None
+            return True
+        return bool(hot)
 
     def _unused(self, key: bytes, found: Moved | Match) -> None:
         """Forget an address or a match that nothing has used for long; what somebody merged stays merged."""
@@ -390,10 +398,3 @@ class LeadFold:
             )
         )
         return True
-
-
-def _keep_titles(lead: Lead, matched: tuple[Rule, ...], title: str) -> None:
-    titles = lead.titles
-    new = {rule.code: title for rule in matched if rule.keeps_title and titles.get(rule.code) != title}
-    if new:
-        lead.keep(titles=titles | new)

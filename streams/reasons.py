@@ -21,6 +21,14 @@ def reason_in_words(rule: Rule, times: int, title: str | None) -> str:
     return text.format(times=times_in_words(times), title=title or "something")
 
 
+def keep_titles(lead: Lead, matched: tuple[Rule, ...], title: str) -> None:
+    """Remember what the rules that a reason names have matched last."""
+    titles = lead.titles
+    new = {rule.code: title for rule in matched if rule.keeps_title and titles.get(rule.code) != title}
+    if new:
+        lead.keep(titles=titles | new)
+
+
 def top_reasons(lead: Lead, rules: Rules, at: int) -> tuple[Reason, ...]:
     """The rules that add most to a lead's score at a time (seconds), in words, strongest first."""
     return tuple(

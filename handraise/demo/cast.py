@@ -20,8 +20,10 @@ PAGES = {
     "/docs/calibration": "Calibration guide",
     "/integrations/erp": "ERP integration",
     "/pricing": "Pricing",
-    "/compare/loggers": "Sensors or loggers",
+    "/compare": "How we compare",
     "/security": "Security",
+    "/papers": "Papers",
+    "/call-me": "Call me",
     "/careers": "Careers",
     "/careers/engineer": "Engineer, Lisbon",
 }
@@ -101,6 +103,10 @@ PERSONAS = (
 )
 
 ELIF = Person("Elif Demir", "Kestrel Foods", "elif.demir@kestrel-foods.example", "hl-elif", BROWSERS[0])
+JONAS = Person("Jonas Vik", "Brightwater Pharma", None, "hl-jonas", BROWSERS[1])
+"""Before he says who he is."""
+JONAS_EMAIL, JONAS_PHONE = "jonas.vik@brightwater-pharma.example", "+47 22 12 34 56"
+JONAS_ASKS = "Call me before Thursday's audit"
 MARTA = Person("Marta Lind", "Northfjord Seafood", None, "hl-marta-phone", TELEPHONE)
 """On her telephone; nobody knows yet that it is she."""
 MARTA_AT_WORK = MARTA._replace(anonymous_id="hl-marta-laptop", user_agent=BROWSERS[1])
@@ -119,7 +125,6 @@ def make_up(draw: random.Random, number: int, seed: int) -> tuple[Person, Person
     name = f"{draw.choice(_GIVEN)} {draw.choice(_FAMILY)}"
     company = draw.choice(_COMPANIES)
     local, domain = name.lower().replace(" ", "."), company.lower().replace(" ", "-")
-    # The number keeps two visitors of one name apart.
-    email = f"{local}.{number}@{domain}.example" if persona.leaves_email else None
+    email = f"{local}@{domain}.example" if persona.leaves_email else None
     agent = CRAWLER if persona.name == "crawler" else draw.choice(BROWSERS)
     return Person(name, company, email, f"hl-{seed}-{number}", agent), persona

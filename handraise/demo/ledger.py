@@ -97,6 +97,10 @@ class Ledger:
     def _lead(self, act: Act) -> str:
         return self.lead(act.person)
 
+    def worth(self, leads: Sequence[str]) -> int:
+        """Milli-points of somebody known by these ids, of which some may have become a part of another."""
+        return sum(self._worth.get(owner, 0) for owner in {self.owner(lead) for lead in leads})
+
     def lead(self, person: Person) -> str:
         """The lead id under which the gateway writes what somebody does."""
         who = strongest(person.user_id, person.email, person.anonymous_id)
@@ -114,6 +118,8 @@ class Ledger:
                     self._scored.pop(record.raw.key.decode(), None)
                 case LeadTransition(aspect="identity", after="moved", other=str() as owner) as gone:
                     self._parts[gone.lead_id] = Part(owner, gone.behaviour_millipoints)
+                case LeadState(lead_id=lead) as state if lead not in self._started:
+                    self._worth[lead] = state.behaviour_millipoints  # somebody clicks around the sample site
                 case LeadState(lead_id=lead, events=events) as state:
                     self._scored[lead] = events
                     self._worth[lead] = state.behaviour_millipoints
@@ -150,7 +156,7 @@ class Ledger:
 
     @property
     def scored(self) -> int:
-        """Events that count for some lead."""
+        """Events from here that count for some lead."""
         return sum(self._scored.values())
 
     @property
@@ -165,7 +171,7 @@ class Ledger:
     @property
     def settled(self) -> bool:
         """Whether every acknowledged event has come out: it counts, or is in quarantine or among the dead letters."""
-        if self.acknowledged != self.scored + self.quarantined + self.rejected:
+        if self.acknowledged > self.scored + self.quarantined + self.rejected:
             return False
         return not self.lost() and not self.doubled()  # else it is not yet known who has become a part of whom
 

@@ -13,16 +13,21 @@ from pathlib import Path
 from handraise import keyfile, output, rules
 from handraise.demo import stage, summary
 from handraise.demo.ledger import Ledger
+from handraise.demo.requests import Requests
 from handraise.demo.sender import WRITE_KEY
 from handraise.demo.showing import Options, Showing
 from handraise.failure import CHECK_FAILED, INTERRUPTED, Failure
 from handraise.settings import Settings
 
 
-def run(settings: Settings, options: Options, report: Path | None) -> int:
-    """Run the demo; exit code 0, or 1 if an event was lost or doubled.  Raises Failure."""
+def run(settings: Settings, options: Options, report: Path | None, *, audited: bool) -> int:
+    """Run the demo; exit code 0, or 1 if an event or a request was lost or doubled.  Raises Failure.
+
+    `audited`: the report has what the audit found.
+    """
     began = time.monotonic()
-    source = rules.load(settings.rules).sources.get(WRITE_KEY)
+    rule_set = rules.load(settings.rules)
+    source = rule_set.sources.get(WRITE_KEY)
     if source is None:
         raise Failure(
             f'no source has the write key "{WRITE_KEY}", which the demo sends with',
@@ -31,25 +36,29 @@ def run(settings: Settings, options: Options, report: Path | None) -> int:
         )
     key = keyfile.id_key(settings, output.note)
     ledger = Ledger(source.name, key)
+    people = {person.id: person.name for person in rule_set.desk.roster.people.values()}
+    requests = Requests(source.name, people, ledger.worth)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # until the story runs and takes them itself
-    with stage.broker(settings, lambda said: output.say(said, "quiet")) as (kafka, started_here):
-        logs = Path(tempfile.mkdtemp(prefix="handraise-demo-"))
-        showing = Showing(options, ledger)
-        asyncio.run(showing.play(settings, kafka, logs, tidy=started_here))
+    with stage.servers(settings, lambda said: output.say(said, "quiet")) as (there, started_here):
+        folder = Path(tempfile.mkdtemp(prefix="handraise-demo-"))
+        showing = Showing(options, ledger, requests)
+        asyncio.run(showing.play(settings, there, folder, tidy=started_here))
     if showing.own is not None:
-        found = summary.report(ledger, showing.kills, showing.marta, began)
-        summary.show(showing.own, found, showing.names, ledger, started_here=started_here)
+        found = summary.report(ledger, requests, showing.kills, showing.marta, began)
+        if audited and showing.audit is not None:
+            found["audit"] = summary.audit(showing.audit)
+        summary.show(showing.own, found, showing.names, ledger, showing.audit, started_here=started_here)
         if report is not None:
             asked = {"seed": options.seed, "visitors": options.visitors, "rate": options.rate}
             report.write_text(json.dumps({**found, **asked}, indent=2) + "\n")
     if showing.own is None:  # somebody ended it before it began
-        shutil.rmtree(logs)
+        shutil.rmtree(folder)
         return INTERRUPTED
-    if not showing.settled or ledger.lost() or ledger.doubled():
-        output.note(f"logs of gateway and worker: {logs}")
+    if not showing.settled or ledger.lost() or ledger.doubled() or showing.audit is None or showing.audit.problems:
+        output.note(f"logs of the demo's processes: {folder}")
         return CHECK_FAILED
-    shutil.rmtree(logs)
+    shutil.rmtree(folder)
     return 0
 
 

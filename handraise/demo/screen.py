@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from dataclasses import dataclass, field
 
@@ -13,12 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from handraise import output, words
+from handraise.demo import shifts
 from handraise.demo.ledger import Ledger, percentiles
-from schemas.records import LeadAlert
+from handraise.demo.requests import Request, Requests
+from schemas.records import Assignment, LeadAlert
 
 _LINE_EVERY_S = 5.0
 _INDENT = 10
-_HEAD_LINES = 13
+_HEAD_LINES = 16
+_MOST_HANDS = 2
+_MOST_TRACE_LINES = 2
 
 
 @dataclass
@@ -26,9 +31,13 @@ class View:
     """All that the screen shows."""
 
     gateway: str
+    console: str
+    site: str
+    """The URL of the sample site; its /demo leads to the site beside a rep's queue."""
     kafka: str
     prefix: str
     ledger: Ledger
+    requests: Requests
     names: dict[str, str]
     """Who stands behind an e-mail address; the demo made them up and knows."""
     phase: str = ""
@@ -56,6 +65,9 @@ class Screen:
         self._phase = ""
         if self._console.is_terminal:
             self._live.start()
+        else:
+            self._print(shifts.SAID)
+            self._print(f"open {view.site}/demo: the sample site beside a rep's queue; console {view.console}")
 
     def refresh(self) -> None:
         """Show what is so now."""
@@ -76,6 +88,18 @@ class Screen:
             follow_up = words.FOLLOW_UP.get(alert.follow_up, alert.follow_up)
             self._print(f"hot  {self._view.who(alert)}  {score}: {_reasons(alert)} ({follow_up})")
 
+    def request(self, request: Request) -> None:
+        """Something was said about a raised hand; on a terminal the next refresh shows it."""
+        last = request.last
+        if self._console.is_terminal or last is None:
+            return
+        holder = self._view.requests.holder(last)
+        if len(request.said) == 1:
+            took = "" if request.took_ms is None else f", {request.took_ms:.0f} ms after the request"
+            score = words.points(request.score, 0)
+            self._print(f"hand {request.who}, score {score}: “{request.hand.message}”{took}")
+        self._print(f"     {last.status}: {holder}{_left(last)}; {words.reasons(list(last.trace))}")
+
     def tell(self, style: str, what: str) -> None:
         """Something worth a line happened."""
         self._view.news.append((style, what))
@@ -93,22 +117,69 @@ class Screen:
 
 def render(view: View, console: Console) -> RenderableType:
     """The whole screen, as high as the terminal at most."""
-    where = f"gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
+    where = f"console {view.console} · gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
+    news = [Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]]
+    hands = _hands(view, console.width)
     parts: list[RenderableType] = [
         Text.assemble(("Handraise", "strong"), "  the visitors of Harbourlight, cold-chain sensors"),
-        Text("Simulated people on real HTTP and Kafka; minutes of a visit take seconds.", "quiet"),
-        Text(where, "quiet", no_wrap=True, overflow="ellipsis"),
+        _line(Text("Simulated people on real HTTP and Kafka; minutes of a visit take seconds.", "quiet")),
+        _line(Text(shifts.SAID, "quiet")),
+        _line(Text(where, "quiet")),
+        _line(Text.assemble("Open ", (f"{view.site}/demo", "strong"), ": the sample site beside a rep's queue")),
         Text(),
         _counts(view.ledger),
         Text(),
         _phase(view, console.width),
-        *(Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]),
+        *news,
         Text(),
-        *_hot(view, console.width, console.height - _HEAD_LINES - min(len(view.news), 2)),
+        *hands,
+        *([Text()] if hands else []),
+        *_hot(view, console.width, console.height - _HEAD_LINES - len(news) - len(hands) - bool(hands)),
     ]
     if view.keys:
-        parts += [Text(), Text(view.keys, "quiet", no_wrap=True, overflow="ellipsis")]
+        parts += [Text(), _line(Text(view.keys, "quiet"))]
     return Group(*parts)
+
+
+def _line(text: Text) -> Text:
+    """What may be cut, and never takes a second line."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _hands(view: View, width: int) -> list[Text]:
+    """Raised hands that wait for somebody: four lines each."""
+    waiting = view.requests.open
+    if not waiting:
+        return []
+    parts = [Text("Raised hands", "quiet")]
+    for request in waiting[:_MOST_HANDS]:
+        took = "" if request.took_ms is None else f" · answered {request.took_ms:.0f} ms after it was asked"
+        last = request.last
+        holder = Text(" …") if last is None else Text.assemble((f"{view.requests.holder(last)}", "strong"), _left(last))
+        head = Text.assemble(
+            (f"{words.clock(request.hand.requested_at):<{_INDENT}}", "quiet"),
+            (f"{request.who:<38}", "bad bold"),
+            f"  score {words.points(request.score, 0)}  ",
+            holder,
+        )
+        parts.append(_line(head))
+        trace = "" if last is None else words.reasons(list(last.trace))
+        lines = [f"“{request.hand.message}”{took}", *textwrap.wrap(trace, width - _INDENT)[:_MOST_TRACE_LINES]]
+        parts += [_line(Text(" " * _INDENT + line, "quiet" if n else "")) for n, line in enumerate(lines)]
+    if len(waiting) > _MOST_HANDS:
+        parts.append(Text(f"{' ' * _INDENT}and {len(waiting) - _MOST_HANDS} more", "quiet"))
+    return parts
+
+
+def _left(assignment: Assignment) -> str:
+    """The countdown: ` 0:43 left`."""
+    if assignment.due_at is None:
+        return ""
+    seconds = assignment.due_at // 1_000 - int(time.time())
+    if seconds < 0:
+        return " due now"
+    return f" {seconds // 60}:{seconds % 60:02d} left"
 
 
 def _counts(ledger: Ledger) -> RenderableType:
@@ -155,7 +226,9 @@ def _hot(view: View, width: int, height: int) -> list[RenderableType]:
         name = view.who(alert)
         score = f"{words.points(alert.behaviour_millipoints)}  {words.level_mark(alert.level)} level {alert.level}"
         took = "" if took_ms is None else f" · here {took_ms:.0f} ms after the click"
-        after = f"{words.FOLLOW_UP.get(alert.follow_up, alert.follow_up)}{took}"
+        owner = view.requests.owner_of(alert.lead_id)
+        follow_up = words.FOLLOW_UP.get(alert.follow_up, alert.follow_up)
+        after = f"{f'{owner}: ' if owner else ''}{follow_up}{took}"
         grid.add_row(
             Text(words.clock(int(at * 1_000)), "quiet"), Text.assemble((f"{name:<38}", "strong"), "  ", (score, "hot"))
         )

@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handraise import output, words
-from handraise.demo import stage
+from deploy.local import Servers
+from handraise import access, audit, output, rules, words
+from handraise.audit import Audit
+from handraise.demo import ledger as books
+from handraise.demo import requests as hands
+from handraise.demo import site, stage, watcher
 from handraise.demo.cast import MARTA, MARTA_AT_WORK, signed_in
 from handraise.demo.keys import listening
-from handraise.demo.ledger import TOPICS, Ledger, Union
+from handraise.demo.ledger import Ledger, Union
 from handraise.demo.processes import Child
+from handraise.demo.requests import Requests
 from handraise.demo.screen import Screen, View
 from handraise.demo.sender import THREADS, Sender
-from handraise.demo.story import HISTORY_DAYS, Act, Story
+from handraise.demo.story import HISTORY_DAYS, YOUR_TURN_S, Act, Story
 from handraise.failure import Failure
 from handraise.settings import Settings
 from handraise.subscriber import Subscriber, subscribe
@@ -31,6 +36,9 @@ _SLICE_S = 0.02
 """Live events are posted one by one, or together those of so short a time."""
 _MOST_ON_THE_WAY = 64
 _PATIENCE_S = 60.0
+SITE_PORT = 8082
+REP = "ben"
+"""Whose queue people look at."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class Options:
 class Showing:
     """One showing; afterwards it tells how it went."""
 
-    def __init__(self, options: Options, ledger: Ledger) -> None:
-        self._options, self._ledger = options, ledger
+    def __init__(self, options: Options, ledger: Ledger, requests: Requests) -> None:
+        self._options, self._ledger, self._requests = options, ledger, requests
         self._story = Story(options.seed, options.visitors)
         self.names = self._story.names()
         self.own: Settings | None = None
@@ -57,6 +65,8 @@ class Showing:
         self.kills = 0
         self.settled = False
         """Whether every event came out before the end."""
+        self.audit: Audit | None = None
+        """What the topics say of the raised hands at the end."""
         self._stop = asyncio.Event()
         self._failed: Failure | None = None
         self._on_the_way: set[asyncio.Task[None]] = set()
@@ -65,23 +75,24 @@ class Showing:
         self.marta: Union | None = None
         """What came of Marta's devices, once she is one person."""
 
-    async def play(self, settings: Settings, kafka: str, logs: Path, *, tidy: bool) -> None:
+    async def play(self, settings: Settings, there: Servers, folder: Path, *, tidy: bool) -> None:
         """Set up, tell the story, take down.  Raises Failure."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        own = await stage.own_topics(settings, kafka, tidy=tidy)
-        output.say(f"topics: {own.prefix}* created; gateway and scoring worker are starting", "quiet")
-        gateway, worker = stage.processes(own, logs)
+        own = await stage.own_topics(settings, there, folder, tidy=tidy)
+        output.say(f"topics: {own.prefix}* created; gateway, workers and console are starting", "quiet")
         sender = Sender(own.gateway)
-        try:
-            await asyncio.gather(gateway.start(self._fail), worker.start(self._fail))
-            await self._unless_stopped(_all(gateway.ready(), worker.ready(), self._ticking(own)))
-            if not self._stop.is_set():
-                self.own = own
-                await self._show(own, sender, worker)
-        finally:
-            await asyncio.gather(gateway.end(), worker.end())
-            sender.close()
+        with site.serving(f"http://{own.gateway}", stage.free_port(SITE_PORT), {"/demo": lambda: _link(own)}) as url:
+            parts = stage.processes(own, folder, url)
+            try:
+                await asyncio.gather(*(part.start(self._fail) for part in parts))
+                await self._unless_stopped(_all(*(part.ready() for part in parts), self._ticking(own)))
+                if not self._stop.is_set():
+                    self.own = own
+                    await self._show(own, sender, parts.leads, url)
+            finally:
+                await asyncio.gather(*(part.end() for part in parts))
+                sender.close()
         if self._failed is not None:
             raise self._failed
 
@@ -93,17 +104,28 @@ class Showing:
             while len(ticked) < own.partitions:
                 ticked |= {seen.raw.partition for seen in await inbox.next(100)}
 
-    async def _show(self, own: Settings, sender: Sender, worker: Child) -> None:
-        view = View(f"http://{own.gateway}", own.kafka, own.prefix, self._ledger, self.names)
-        async with subscribe(own, TOPICS, beginning=True) as subscriber:
+    async def _show(self, own: Settings, sender: Sender, worker: Child, site_url: str) -> None:
+        view = View(
+            f"http://{own.gateway}",
+            f"http://{own.console}",
+            site_url,
+            own.kafka,
+            own.prefix,
+            self._ledger,
+            self._requests,
+            self.names,
+        )
+        async with subscribe(own, (*books.TOPICS, *hands.TOPICS), beginning=True) as subscriber:
             screen = Screen(view)
-            beside = [self._beside(self._read(subscriber, screen)), self._beside(self._refresh(screen))]
+            works = (self._read(subscriber, screen), self._refresh(screen), self._watch(own))
+            beside = [self._beside(work) for work in works]
             try:
                 with listening({"k": lambda: self._kill(worker, screen), "q": self._stop.set}) as heard:
                     view.keys = "k kills the scoring worker · q or Ctrl-C ends" if heard else ""
                     await self._unless_stopped(self._tell(sender, view, screen))
                     if self._failed is None:
                         await self._settle(view)
+                        self.audit = await audit.audit(own)
             finally:
                 for task in beside:
                     task.cancel()
@@ -154,7 +176,7 @@ class Showing:
     async def _live(self, sender: Sender, view: View, screen: Screen) -> None:
         steps, scenes, begun = self._story.live(), self._story.scenes(), time.monotonic()
         rate, length_s = self._options.rate, self._options.seconds
-        told = 0
+        told, your_turn = 0, False
         while length_s is None or time.monotonic() - begun < length_s:
             seconds = time.monotonic() - begun
             view.phase, view.clock = "live visitors", _span(seconds, length_s)
@@ -168,6 +190,9 @@ class Showing:
                     screen.tell("", scene.words)
                 if scene.person == signed_in(MARTA_AT_WORK) and self._uniting is None:
                     self._uniting = self._beside(self._unite(screen))
+            if seconds >= YOUR_TURN_S and not your_turn:
+                your_turn = True
+                screen.tell("strong", f"Your turn: open {view.site}/demo, look around the site, then press “Call me”")
             if acts:
                 self._post(sender, acts, live=True)
             while len(self._on_the_way) > _MOST_ON_THE_WAY:
@@ -183,6 +208,7 @@ class Showing:
 
     async def _deliver(self, sender: Sender, acts: Sequence[Act], live: bool) -> None:
         self._ledger.posting(acts, live=live)
+        self._requests.posting(acts)
         await sender.post(acts)
         self._ledger.posted(acts)
 
@@ -193,15 +219,28 @@ class Showing:
         waiting = {*self._on_the_way, *(task for task in (self._recovering, self._uniting) if task)}
         if waiting:
             await asyncio.wait(waiting, timeout=_PATIENCE_S)
-        self.settled = await _until(lambda: self._ledger.settled or self._failed is not None) and self._failed is None
+        done = await _until(lambda: self._all_is_out or self._failed is not None)
+        self.settled = done and self._failed is None
         view.phase = "done"
+
+    @property
+    def _all_is_out(self) -> bool:
+        return self._ledger.settled and self._requests.settled
 
     # -- beside the story
 
     async def _read(self, subscriber: Subscriber, screen: Screen) -> None:
         while True:
-            for alert in self._ledger.seen(await subscriber.next(100)):
+            records = await subscriber.next(100)
+            # First: what a lead was worth when it asked.
+            for request in self._requests.seen(records):
+                screen.request(request)
+            for alert in self._ledger.seen(records):
                 screen.alert(alert)
+
+    async def _watch(self, own: Settings) -> None:
+        async for assignment in watcher.shown(own.console, _link(own)):
+            self._requests.shown(assignment["request_id"])
 
     async def _refresh(self, screen: Screen) -> None:
         while True:
@@ -266,6 +305,12 @@ async def _until(done: Callable[[], bool]) -> bool:
     while not done() and time.monotonic() < deadline:  # noqa: ASYNC110 - many records may make it so
         await asyncio.sleep(_SLICE_S)
     return done()
+
+
+def _link(own: Settings) -> str:
+    """A link that signs a rep in, once, and leads to the site beside their queue."""
+    people = rules.load(own.rules).desk.roster.people
+    return access.one_time_link(own, REP if REP in people else next(iter(people)), next="/demo")
 
 
 def _now_ms() -> int:

@@ -1,4 +1,4 @@
-"""What the demo stands on: a broker, topics of its own, a gateway and a worker."""
+"""What the demo stands on: a broker, topics and rules of its own, its processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from deploy import local, probe
+from deploy.local import Servers
 from deploy.problem import Problem
 from handraise import topics
+from handraise.demo import shifts
 from handraise.demo.processes import Child
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.settings import Address, Settings
@@ -22,83 +28,121 @@ PARTITIONS = 4
 _NUMBERED = re.compile(r"demo-(\d+)\.")
 
 
-@contextlib.contextmanager
-def broker(settings: Settings, say: Callable[[str], None]) -> Iterator[tuple[str, bool]]:
-    """Have Kafka: HANDRAISE_KAFKA's, the one of `make up`, or one started here and ended at the end.
+_VARIABLES = {"kafka": "HANDRAISE_KAFKA", "redis": "HANDRAISE_REDIS"}
 
-    Gives the bootstrap servers and whether the broker was started here.  Raises Failure.
+
+@contextlib.contextmanager
+def servers(settings: Settings, say: Callable[[str], None]) -> Iterator[tuple[Servers, bool]]:
+    """Have Kafka and Redis: those of the environment, those of `make up`, or started here and ended at the end.
+
+    Gives where they are, and whether Kafka was started here.  Raises Failure.
     """
-    if "HANDRAISE_KAFKA" in settings.given:
-        yield settings.kafka, False
-        return
     site = local.Site()
-    started = probe.kafka(site.kafka_port) != "yes"
-    # Nothing reads Redis yet; an address that is given is one that is not started.
-    environ = {**os.environ, "HANDRAISE_REDIS": settings.redis}
+    answers = {"kafka": probe.kafka(site.kafka_port), "redis": probe.redis(site.redis_port)}
+    given = {_VARIABLES[name]: getattr(settings, name) for name in answers if _VARIABLES[name] in settings.given}
+    absent = [name for name, answer in answers.items() if _VARIABLES[name] not in given and answer != "yes"]
     try:
-        servers = local.up(site, environ, lambda said: None if said.startswith("redis") else say(said))
-        yield servers.kafka, started
+        yield local.up(site, given, say), "kafka" in absent
     except Problem as problem:
         raise Failure(problem.what, problem.where, problem.remedy, CHECK_FAILED) from problem
     finally:
-        if started:
-            _end(site)
+        if absent:
+            local.down(site, lambda _: None, absent)
 
 
-def _end(site: local.Site) -> None:
-    """End the broker and nothing else; its data stays."""
-    if site.container_mark("kafka").exists():
-        local.down(site, lambda _: None)
-    else:
-        site.own("kafka").stop()
+async def own_topics(settings: Settings, there: Servers, folder: Path, *, tidy: bool) -> Settings:
+    """Settings for this demo, whose topics are new; with `tidy` those of former demos are deleted, and their keys.
 
-
-async def own_topics(settings: Settings, kafka: str, *, tidy: bool) -> Settings:
-    """Settings for this demo, whose topics are new; with `tidy` those of former demos are deleted.
+    Its rules are a copy in that folder, with other hours and ladders.  Raises Failure.
 
     Only where nobody else can be in the middle of one: on a broker that was just started.
     """
     begin = re.escape(settings.prefix) + _NUMBERED.pattern
-    async with topics.admin(kafka) as client:
+    async with topics.admin(there.kafka) as client:
         names = [name for name in await client.list_topics() if re.match(begin, name)]
         numbers = [int(found[1]) for name in names if (found := re.match(begin, name))]
         if tidy and names:
             await client.delete_topics(names)
+    if tidy:
+        await _forget(there.redis, f"{settings.prefix}demo-*")
     own = replace(
         settings,
-        kafka=kafka,
+        kafka=there.kafka,
+        redis=there.redis,
         prefix=f"{settings.prefix}demo-{max(numbers, default=0) + 1}.",
         partitions=settings.partitions if "HANDRAISE_PARTITIONS" in settings.given else PARTITIONS,
-        gateway=_door(settings),
+        gateway=_door(settings, "gateway"),
+        console=_door(settings, "console"),
+        rules=shifts.copy(settings.rules, folder / "rules"),
     )
     await topics.create(own)
     return own
 
 
-def _door(settings: Settings) -> Address:
-    """The gateway's address: the usual one, or any free port when that is taken and none was asked for."""
-    if "HANDRAISE_GATEWAY" in settings.given:
-        return settings.gateway
+async def _forget(redis: str, pattern: str) -> None:
+    """Delete the keys of former demos; a Redis that does not answer is the mirror's to tell of."""
+    client = Redis.from_url(redis)
+    with contextlib.suppress(RedisError):
+        async for key in client.scan_iter(pattern, count=1_000):
+            await client.unlink(key)
+    await client.aclose()
+
+
+def free_port(usual: int) -> int:
+    """That port on loopback, or any other when it is taken."""
+    return _free(Address("127.0.0.1", usual)).port
+
+
+def _door(settings: Settings, name: str) -> Address:
+    """A server's address: the usual one, or any free port when that is taken and none was asked for."""
+    usual: Address = getattr(settings, name)
+    return usual if f"HANDRAISE_{name.upper()}" in settings.given else _free(usual)
+
+
+def _free(usual: Address) -> Address:
     with contextlib.suppress(OSError), socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        trial.bind(settings.gateway)
-        return settings.gateway
-    return Address(settings.gateway.host, probe.free_port())
+        trial.bind(usual)
+        return usual
+    return Address(usual.host, probe.free_port())
 
 
-def processes(own: Settings, logs: Path) -> tuple[Child, Child]:
-    """The demo's gateway and its worker, not yet started."""
-    metrics = probe.free_port()
+class Parts(NamedTuple):
+    """The demo's processes."""
+
+    gateway: Child
+    leads: Child
+    desk: Child
+    mirror: Child
+    console: Child
+
+
+def processes(own: Settings, logs: Path, site: str) -> Parts:
+    """The demo's processes, not yet started; `site`: the URL of the sample site."""
     env = {
         **os.environ,
         "HANDRAISE_KAFKA": own.kafka,
+        "HANDRAISE_REDIS": own.redis,
         "HANDRAISE_PREFIX": own.prefix,
         "HANDRAISE_PARTITIONS": str(own.partitions),
         "HANDRAISE_GATEWAY": str(own.gateway),
+        "HANDRAISE_CONSOLE": str(own.console),
+        "HANDRAISE_RULES": str(own.rules),
     }
+
+    def part(name: str, words: list[str], address: Address) -> Child:
+        return Child(name, words, env, logs / f"{name}.log", f"http://{address}/readyz")
+
+    def worker(role: str, *more: str) -> Child:
+        metrics = Address("127.0.0.1", probe.free_port())
+        return part(role, ["worker", role, "--metrics-port", str(metrics.port), *more], metrics)
+
     # Static membership: a killed worker's successor has its partitions back without waiting for a session to end.
-    words = ["worker", "leads", "--metrics-port", str(metrics), "--instance-id", "demo"]
-    return (
-        Child("gateway", ["gateway"], env, logs / "gateway.log", f"http://{own.gateway}/readyz"),
-        Child("worker", words, env, logs / "worker.log", f"http://127.0.0.1:{metrics}/readyz"),
+    instance = ("--instance-id", "demo")
+    return Parts(
+        part("gateway", ["gateway"], own.gateway),
+        worker("leads", *instance),
+        worker("desk", *instance),
+        worker("mirror"),
+        part("console", ["console", "--site", site], own.console),
     )

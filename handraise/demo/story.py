@@ -1,4 +1,4 @@
-"""What visitors do, from a seed: 21 days of history, then live visits, and three scenes that everybody sees."""
+"""What visitors do, from a seed: 21 days of history, then live visits, and four scenes that everybody sees."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from handraise.demo import cast
-from handraise.demo.cast import DUNMORE, ELIF, MARTA, MARTA_AT_WORK, MARTA_EMAIL, MARTA_ID, Person, Persona, signed_in
+from handraise.demo.cast import (
+    DUNMORE,
+    ELIF,
+    JONAS,
+    JONAS_EMAIL,
+    MARTA,
+    MARTA_AT_WORK,
+    MARTA_EMAIL,
+    MARTA_ID,
+    Person,
+    Persona,
+    signed_in,
+)
 
 HISTORY_DAYS = 21
 DAY_MS = 86_400_000
@@ -17,9 +29,12 @@ _REPEATED = 0.01
 """Share of events whose delivery is repeated, as trackers do when an answer was lost."""
 _BROKEN_EVERY = 400
 """One event in so many says nothing that can be used."""
+YOUR_TURN_S = 75.0
+"""When all scenes are over, and whoever watches may take part."""
 _AT_ONCE = 8
 """Visitors on the site at the same time, live."""
-_WARM_SHARE = 0.45
+_CALL_REQUESTED = "Call Requested"
+_WARM_SHARE = 0.2
 """Share of live visits made by people who have been there before and are evaluating."""
 
 
@@ -84,6 +99,17 @@ def paper(name: str) -> dict[str, Any]:
     return track("Document Downloaded", document_id=name, title=cast.PAPERS[name])
 
 
+def call_me() -> dict[str, Any]:
+    """What Jonas sends with the form "call me"."""
+    form = {"name": JONAS.name, "company": JONAS.company, "email": JONAS_EMAIL, "phone": cast.JONAS_PHONE}
+    return track(_CALL_REQUESTED, form_id="call-me", message=cast.JONAS_ASKS, **form)
+
+
+def is_hand(call: dict[str, Any]) -> bool:
+    """Whether somebody asks to be called."""
+    return call.get("event") == _CALL_REQUESTED
+
+
 def sign_in() -> dict[str, Any]:
     """What the site tells when Marta signs in."""
     return {"type": "identify", "userId": MARTA_ID, "traits": {"email": MARTA_EMAIL, "name": MARTA.name}}
@@ -95,7 +121,7 @@ def _paths(*beginnings: str) -> tuple[str, ...]:
 
 _BROWSE = ("/", "/product", "/product/gateway", "/about", *_paths("/blog"))
 _RESEARCH = _paths("/case-studies", "/docs", "/integrations")
-_INTENT = ("/pricing", "/pricing", "/compare/loggers", "/security")
+_INTENT = ("/pricing", "/pricing", "/compare", "/security")
 
 STEPS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     "browse": lambda draw: page(draw.choice(_BROWSE)),
@@ -115,7 +141,14 @@ class Story:
 
     def __init__(self, seed: int, visitors: int) -> None:
         self.seed = seed
-        self._people = [cast.make_up(_seeded(f"{seed}/{n}"), n, seed) for n in range(visitors)]
+        self._people: list[tuple[Person, Persona]] = []
+        taken: set[str | None] = set()
+        for number in range(visitors):
+            person, persona = cast.make_up(_seeded(f"{seed}/{number}"), number, seed)
+            if person.email is not None and person.email in taken:  # two visitors of one name
+                person = person._replace(email=person.email.replace("@", f".{number}@"))
+            taken.add(person.email)
+            self._people.append((person, persona))
         self._told = 0
 
     def history(self, now_ms: int) -> list[Act]:
@@ -158,31 +191,39 @@ class Story:
 
     def names(self) -> dict[str, str]:
         """Who stands behind each e-mail address."""
-        everybody = [person for person, _ in self._people] + [ELIF, DUNMORE, signed_in(MARTA)]
+        everybody = [person for person, _ in self._people] + [
+            ELIF,
+            DUNMORE,
+            JONAS._replace(email=JONAS_EMAIL),
+            signed_in(MARTA),
+        ]
         return {person.email: f"{person.name}, {person.company}" for person in everybody if person.email}
 
     @staticmethod
     def scenes() -> list[Scene]:
-        """Elif's visit, the scanner's 14 clicks in 0.8 s, and Marta on two devices, on which she signs in."""
+        """Jonas asks to be called; Elif gets hot; a scanner clicks 14 times in 0.8 s; Marta signs in on two devices."""
         elif_is_back = f"{ELIF.name} of {ELIF.company} is back on the site"
         click = track("Email Link Clicked", email_id="monthly-letter", email_subject="The monthly letter")
-        clicks = [Scene(14.0 + 0.8 * n / 14, DUNMORE, click) for n in range(13)]
+        clicks = [Scene(25.0 + 0.8 * n / 14, DUNMORE, click) for n in range(13)]
         scanned = f"{DUNMORE.company}: 14 clicks in 0.8 s by what says it is a mail scanner; filtered, no points"
         return [
-            Scene(6.0, ELIF, page("/"), elif_is_back),
-            Scene(7.5, ELIF, paper("cold-chain-audit")),
-            Scene(9.0, ELIF, page("/case-studies/dairy")),
-            Scene(10.5, ELIF, page("/pricing")),
+            Scene(3.0, JONAS, page("/")),
+            Scene(4.0, JONAS, page("/call-me")),
+            Scene(5.0, JONAS._replace(email=JONAS_EMAIL), call_me()),
+            Scene(10.5, ELIF, page("/"), elif_is_back),
+            Scene(12.0, ELIF, paper("cold-chain-audit")),
+            Scene(13.5, ELIF, page("/case-studies/dairy")),
+            Scene(15.0, ELIF, page("/pricing")),
             *clicks,
-            Scene(14.8, DUNMORE, click, scanned),
-            Scene(29.0, MARTA, page("/")),
-            Scene(30.0, MARTA, page("/pricing"), "Somebody without a name looks at prices on a telephone"),
-            Scene(31.0, MARTA_AT_WORK, page("/case-studies/vaccines")),
-            Scene(32.0, MARTA_AT_WORK, page("/docs/installation")),
-            Scene(33.0, MARTA_AT_WORK, paper("cold-chain-audit"), "Somebody without a name takes a paper on a laptop"),
-            Scene(34.5, signed_in(MARTA), sign_in()),
-            Scene(35.0, signed_in(MARTA_AT_WORK), sign_in()),
-            Scene(37.5, signed_in(MARTA_AT_WORK), paper("roi-workbook")),
+            Scene(25.8, DUNMORE, click, scanned),
+            Scene(32.0, MARTA, page("/")),
+            Scene(33.0, MARTA, page("/pricing"), "Somebody without a name looks at prices on a telephone"),
+            Scene(34.0, MARTA_AT_WORK, page("/case-studies/vaccines")),
+            Scene(35.0, MARTA_AT_WORK, page("/docs/installation")),
+            Scene(36.0, MARTA_AT_WORK, paper("cold-chain-audit"), "Somebody without a name takes a paper on a laptop"),
+            Scene(37.5, signed_in(MARTA), sign_in()),
+            Scene(38.0, signed_in(MARTA_AT_WORK), sign_in()),
+            Scene(40.5, signed_in(MARTA_AT_WORK), paper("roi-workbook")),
         ]
 
     def _elif_before(self, now_ms: int) -> list[Act]:

@@ -10,8 +10,10 @@ from typing import Any
 from rich.text import Text
 
 from handraise import output, words
+from handraise.audit import Audit
 from handraise.demo.cast import ELIF, MARTA, MARTA_ID
 from handraise.demo.ledger import Ledger, Union, percentiles
+from handraise.demo.requests import Requests
 from handraise.settings import VARIABLES, Settings
 
 SNIPPET = """<script>
@@ -28,7 +30,15 @@ SNIPPET = """<script>
 """Calls made before the tracker is there wait in an array, as Segment's browser build expects it."""
 
 
-def report(ledger: Ledger, kills: int, marta: Union | None, began: float) -> dict[str, Any]:
+_SPEEDS = (
+    ("contact_to_screen", "request → screen", "owner included, in the browser's stream"),
+    ("contact_to_owner", "request → owner", "read committed"),
+    ("event_to_state", "event → state", "read committed"),
+    ("event_to_alert", "event → alert", "read committed"),
+)
+
+
+def report(ledger: Ledger, requests: Requests, kills: int, marta: Union | None, began: float) -> dict[str, Any]:
     """The figures, for machines; times in milliseconds or seconds as their names say."""
     first = ledger.first_alert_at
     one_person = marta and {
@@ -44,19 +54,35 @@ def report(ledger: Ledger, kills: int, marta: Union | None, began: float) -> dic
         "quarantined": ledger.quarantined,
         "scored": ledger.scored,
         "alerts": ledger.kinds(),
+        "assignments": requests.assigned,
         "lost": ledger.lost(),
         "doubled": ledger.doubled(),
         "one_person": one_person,
         "worker_kills": kills,
         "first_alert_s": None if first is None else round(first - began, 1),
         "latency_ms": {
+            "contact_to_screen": percentiles(requests.screen_ms),
+            "contact_to_owner": percentiles(requests.took_ms),
             "event_to_state": percentiles(ledger.state_ms),
             "event_to_alert": percentiles(ledger.alert_ms),
         },
     }
 
 
-def show(own: Settings, found: dict[str, Any], names: dict[str, str], ledger: Ledger, *, started_here: bool) -> None:
+def audit(found: Audit) -> dict[str, int]:
+    """What became of the raised hands, for machines."""
+    return {name: getattr(found, name) for name in ("requests", "final", "open", "lost", "without_owner")}
+
+
+def show(
+    own: Settings,
+    found: dict[str, Any],
+    names: dict[str, str],
+    ledger: Ledger,
+    audited: Audit | None,
+    *,
+    started_here: bool,
+) -> None:
     """The same in words, and the commands that go on from here."""
     lost, doubled = found["lost"], found["doubled"]
     exact = Text(f"lost {lost}, doubled {doubled}", "bad" if lost or doubled else "good")
@@ -71,15 +97,21 @@ def show(own: Settings, found: dict[str, Any], names: dict[str, str], ledger: Le
         (Text("exactly once", "quiet"), Text.assemble(exact, f", lead by lead{kills}")),
         (Text("alerts", "quiet"), f"{kinds}{first}"),
     ]
+    if audited is not None:
+        verdict = Text("none lost, each has one owner or queue", "good")
+        if audited.problems:
+            verdict = Text("; ".join(audited.problems), "bad")
+        asked = words.count(audited.requests, "request")
+        rows.append((Text("raised hands", "quiet"), Text.assemble(f"{asked}, {audited.open} open: ", verdict)))
     if (marta := found["one_person"]) is not None:
         points = " + ".join(f"{part:.1f}" for part in marta["parts"])
         events = f"{marta['sent']} events sent, {marta['counted']} counted"
         text = f"{MARTA.name}, telephone and laptop: {points} points are one lead of {marta['together']:.1f}; {events}"
         rows.append((Text("one person", "quiet"), text))
-    for name, title in (("event_to_state", "event → state"), ("event_to_alert", "event → alert")):
+    for name, title, where in _SPEEDS:
         took = found["latency_ms"][name]
         if took["count"]:
-            text = f"p50 {took['p50']} ms, p99 {took['p99']} ms over HTTP, read committed ({took['count']:,} live)"
+            text = f"p50 {took['p50']} ms, p99 {took['p99']} ms over HTTP, {where} ({took['count']:,} live)"
             rows.append((Text(title, "quiet"), text))
     output.say()
     output.show(output.table([("", "left"), ("", "left")], rows))

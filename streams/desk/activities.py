@@ -6,7 +6,7 @@ from schemas.records import Activity
 from schemas.wire import Undecodable
 from streams.desk import words
 from streams.desk.cases import Cases
-from streams.desk.lifecycle import BY_WHOEVER_HAS_IT, POSSIBLE, WAITING
+from streams.desk.lifecycle import BY_WHOEVER_HAS_IT, POSSIBLE, REASONS, WAITING
 from streams.desk.roster import Person
 from streams.desk.routing_file import SUSPECT
 from streams.desk.state import Case
@@ -49,6 +49,9 @@ class Activities:
             activity.kind == "release" and case.follow_up_class != SUSPECT
         ):
             return self._refuse(person, case, words.refused(activity.kind, case), at)
+        reasons = REASONS.get(activity.kind)
+        if reasons and activity.reason not in reasons:
+            return self._refuse(person, case, words.missing_reason(activity.kind, reasons), at)
         if activity.kind in BY_WHOEVER_HAS_IT and not self._may_have(case, person, activity, at):
             return None
         case.heard = [*case.heard, activity.activity_id][-_MOST_HEARD:]
@@ -93,7 +96,7 @@ class Activities:
         return cases.say(case, at, "accept", (f"{person.name} took it",))
 
     def _decline(self, case: Case, person: Person, activity: Activity, at: int) -> None:
-        why = f": {activity.reason}" if activity.reason else ""
+        why = words.because(activity.reason)
         cases = self._cases
         if person.id not in case.declined:
             case.declined = [*case.declined, person.id]
@@ -132,7 +135,7 @@ class Activities:
     def _closed(self, case: Case, person: Person, activity: Activity, at: int) -> None:
         if activity.kind == "spam":
             self._cases.give_back(case)
-        why = f": {activity.reason}" if activity.reason else ""
+        why = words.because(activity.reason)
         self._cases.close(case, activity.kind, at, activity.kind, (f"{person.name} closed it{why}",))
 
     def _release(self, case: Case, person: Person, activity: Activity, at: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streams.desk import robin, words
 from streams.desk.choose import Choice, Desk, Wanted, choose, hindrance, next_slot
+from streams.desk.digest import Digests
 from streams.desk.lifecycle import FINAL, OPEN
 from streams.desk.memory import Memory
 from streams.desk.publish import DeskPublisher
@@ -28,6 +29,7 @@ class Cases:
     def __init__(self, rules: DeskRules, memory: Memory, publisher: DeskPublisher) -> None:
         self.rules, self.memory, self.publisher = rules, memory, publisher
         self.desk = Desk(rules, memory.reps, memory.load, memory.credits)
+        self.digests = Digests(rules, memory, publisher)
 
     # -- time
 
@@ -181,11 +183,14 @@ class Cases:
     def hand_over(self, case: Case, person: Person, at: int, cause: str, trace: tuple[str, ...]) -> None:
         """Say that somebody has a case, to the public and to them."""
         self.say(case, at, cause, trace)
-        if self.follow_up(case).tell:
-            kind = "offer_moved" if cause == "deadline" else self._kind(case)
-            due = self.deadline(case)
-            text = words.headline(case) + words.by(due, person.hours.zone)
-            self.publisher.tell(person, kind, case, text, at, due)
+        if not self.follow_up(case).tell:
+            return self.digests.hold_to_the_morning(person, case, at)
+        if case.follow_up_class != "contact_request" and not self.digests.at_once(person, at):
+            return self.digests.hold_to_the_hour(person, case)
+        kind = "offer_moved" if cause == "deadline" else self._kind(case)
+        due = self.deadline(case)
+        text = words.headline(case) + words.by(due, person.hours.zone)
+        return self.publisher.tell(person, kind, case, text, at, due)
 
     def take(self, case: Case, person: Person, at: int) -> None:
         """Somebody takes a case that nobody has acknowledged; its former owner is told."""

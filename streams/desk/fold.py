@@ -192,10 +192,13 @@ class DeskFold:
     def _fire(self) -> None:
         now = self._memory.clock.now
         for _ in range(MOST_DUE):
-            case = self._memory.pop(now)
-            if case is None:
+            due = self._memory.pop(now)
+            if due is None:
                 return
-            self._ladder.fire(case, now)
+            if isinstance(due, str):
+                self._cases.digests.fire(due, now)
+            else:
+                self._ladder.fire(due, now)
 
     # -- helpers
 

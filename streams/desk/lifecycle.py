@@ -24,5 +24,11 @@ POSSIBLE: dict[str, frozenset[str]] = {
 }
 """activity → the statuses in which it changes anything; in others it changes nothing and the person is told."""
 
+REASONS: dict[str, tuple[str, ...]] = {
+    "decline": ("no_time", "wrong_territory", "wrong_language", "not_my_topic", "other"),
+    "lost": ("competitor", "price", "no_decision", "feature_missing", "timing", "contact_left"),
+}
+"""activity → the reasons of which it needs one; what else is to be said goes into the note."""
+
 BY_WHOEVER_HAS_IT = frozenset({"accept", "attempted", "contacted", "won", "lost", "no_show"})
 """Who does this has the request from then on, unless somebody else has acknowledged it before."""

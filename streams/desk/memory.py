@@ -45,7 +45,8 @@ class Memory:
                 if isinstance(found, Case):
                     self._note(key, found)
             elif key[:2] == b"p/":
-                self.reps[key[2:].decode()] = cast("Rep", state.decode(value))
+                rep = self.reps[key[2:].decode()] = cast("Rep", state.decode(value))
+                self._schedule(key, rep.digest_at)
         clock = self._get(CLOCK)
         self.clock = clock if isinstance(clock, Clock) else Clock()
 
@@ -63,7 +64,9 @@ class Memory:
     def put_rep(self, person: str, rep: Rep) -> None:
         """Remember it."""
         self.reps[person] = rep
-        self._put(rep_key(person), rep)
+        key = rep_key(person)
+        self._put(key, rep)
+        self._schedule(key, rep.digest_at)
 
     def credits(self, pool: str) -> dict[str, int]:
         """The round robin of a pool, to be changed in place."""
@@ -121,13 +124,16 @@ class Memory:
         """The clock has changed."""
         self._put(CLOCK, self.clock)
 
-    def pop(self, now: int) -> Case | None:
-        """The first case that is due, in order of (due, key); it is due no more until it is kept again."""
+    def pop(self, now: int) -> Case | str | None:
+        """The first that is due, in order of (due, key): a case, or a person's id for their digest.
+
+        It is due no more until it is kept again.
+        """
         while self._heap and self._heap[0][0] <= now:
             due, key = heapq.heappop(self._heap)
             if self._dues.get(key) == due:
                 del self._dues[key]
-                return cast("Case", self._get(key))
+                return key[2:].decode() if key[:2] == b"p/" else cast("Case", self._get(key))
         return None
 
     def seal(self) -> dict[bytes, bytes | None]:
@@ -164,11 +170,14 @@ class Memory:
             if has:
                 self._has[key] = has
                 self.load[has] = self.load.get(has, 0) + 1
-        if not case.due:
+        self._schedule(key, case.due)
+
+    def _schedule(self, key: bytes, due: int) -> None:
+        if not due:
             self._dues.pop(key, None)
-        elif self._dues.get(key) != case.due:
-            self._dues[key] = case.due
-            heapq.heappush(self._heap, (case.due, key))
+        elif self._dues.get(key) != due:
+            self._dues[key] = due
+            heapq.heappush(self._heap, (due, key))
 
     def _forget(self, key: bytes) -> None:
         self._unload(key)

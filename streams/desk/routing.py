@@ -122,6 +122,10 @@ class Routing:
     tries: tuple[int, ...]
     """Working ms between two tries to reach somebody."""
     late_ms: int
+    hot_leads_an_hour: int
+    """So many hot leads a person is told of at once; more come as one digest."""
+    daily_at_ms: int
+    """When the day's digest comes: ms since midnight on the person's wall."""
     """A try that is so late goes to the manager."""
     marks: tuple[int, ...]
     """The scores at which some rule begins to fit."""
@@ -173,6 +177,8 @@ def load(files: Mapping[str, str], roster: Roster) -> Routing:
         classes={name: _follow_up(name, entry) for name, entry in given.classes.items()},
         tries=tuple(minutes * MINUTE_MS for minutes in given.tries.after_minutes),
         late_ms=given.tries.late_minutes * MINUTE_MS,
+        hot_leads_an_hour=given.notices.hot_leads_an_hour,
+        daily_at_ms=(int(given.notices.daily_at[:2]) * 60 + int(given.notices.daily_at[3:])) * MINUTE_MS,
         marks=tuple(sorted({entry.score_at_least for entry in given.rule})),
     )
 

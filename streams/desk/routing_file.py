@@ -66,6 +66,13 @@ class TriesEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_minutes: Minutes
 
 
+class NoticesEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many notices are too many."""
+
+    hot_leads_an_hour: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+    daily_at: Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
 class RuleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One routing rule: what a request must be like (what is left out fits all), and who gets it."""
 
@@ -91,6 +98,7 @@ class RoutingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pools: dict[str, PoolEntry]
     classes: dict[str, ClassEntry]
     tries: TriesEntry
+    notices: NoticesEntry
     rule: list[RuleEntry]
 
 

@@ -114,6 +114,16 @@ class Rep(msgspec.Struct, array_like=True, tag="P", gc=False):
     """... that lasts until then."""
     rest_until: int = 0
     """Out of the rotation until then."""
+    told_from: int = 0
+    """Beginning of the hour in which ..."""
+    told: int = 0
+    """... so many hot leads were told at once."""
+    held: list[str] = []
+    """Requests that the next digest is to tell, ..."""
+    held_more: int = 0
+    """... and so many more, ..."""
+    digest_at: int = 0
+    """... at that time; 0 if there is none."""
 
 
 class Held(msgspec.Struct, array_like=True, tag="H", frozen=True, gc=False):

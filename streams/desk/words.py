@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streams.desk.roster import Person
 from streams.desk.state import Case
 from streams.desk.zones import Zone
@@ -42,6 +44,23 @@ def promise(owner: Person | None, due: int | None, slot: int | None, zone: Zone)
     if slot is not None:
         return f"Thank you. We will contact you from {zone.clock(slot)} ({zone.city} time) on."
     return "Thank you. We have your request and will contact you."
+
+
+def digest(cases: Sequence[Case], count: int) -> str:
+    """Several leads in one text: the first of them, and how many more."""
+    named = "; ".join(headline(case) for case in cases)
+    more = f"; and {count - len(cases)} more" if count > len(cases) else ""
+    return f"{count} {'leads' if count > 1 else 'lead'} for you: {named}{more}."
+
+
+def because(reason: str) -> str:
+    """A reason as the end of a sentence."""
+    return f": {reason.replace('_', ' ')}" if reason else ""
+
+
+def missing_reason(kind: str, reasons: Sequence[str]) -> str:
+    """Why an activity without a known reason changes nothing."""
+    return f"{kind} needs a reason, one of: {', '.join(reasons)}"
 
 
 def refused(kind: str, case: Case) -> str:

@@ -22,6 +22,7 @@ from schemas.codec import decode
 from schemas.head import record_name
 from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined
 from schemas.topics import physical
+from tests.oracle import replay
 from tests.oracle.compare import compare_alert, compare_state
 from tests.oracle.linked import Letter, Linked
 from tests.oracle.naive import Event, Model
@@ -178,7 +179,8 @@ class Events:
 def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]], events: Events) -> Verdict:
     """Compare one partition's outputs with the oracle."""
     model = Model(files["model.toml"], files["alerts.toml"])
-    oracle = Linked(model, events.find)
+    words = replay.words(decode(record.value or b"") for record in said["lead.transitions"])
+    oracle = Linked(model, words, events.find)
     told = oracle.tell(inbox)
     verdict = Verdict(sent=Counter(letter for _, letter in oracle.sent), received=oracle.received)
     verdict.held = {id: [event.event_id for event in lead.events + lead.late] for id, lead in told.leads.items()}
@@ -186,7 +188,7 @@ def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Recor
     departed = sum(change.aspect == "identity" for change in told.changes)
     verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired), departed=departed)
     _judge_transitions(verdict, told, said["lead.transitions"])
-    _judge_alerts(verdict, told, said["lead.alerts"])
+    _judge_alerts(verdict, told, model, said["lead.alerts"])
     _judge_quarantine(verdict, told, said["engagement.quarantine"])
     _judge_states(verdict, told, model, said["lead.state"])
     return verdict
@@ -217,7 +219,7 @@ def _judge_transitions(verdict: Verdict, told: Told, records: list[Record]) -> N
             verdict.wrong.append(f"{it} should have {right}")
 
 
-def _judge_alerts(verdict: Verdict, told: Told, records: list[Record]) -> None:
+def _judge_alerts(verdict: Verdict, told: Told, model: Model, records: list[Record]) -> None:
     said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, LeadAlert)]
     wanted: list[tuple[object, ...]] = [(it.offset, it.lead_id, it.at_s * 1000, it.cause) for it in told.alarms]
     found: list[tuple[object, ...]] = [(it.source_offset, it.lead_id, it.at, it.cause_event) for it in said]
@@ -226,7 +228,7 @@ def _judge_alerts(verdict: Verdict, told: Told, records: list[Record]) -> None:
     for it in said:
         if (alarm := alarms.get((it.source_offset, it.lead_id))) is not None:
             try:
-                compare_alert(it, alarm)
+                compare_alert(it, alarm, model)
             except AssertionError as error:
                 verdict.wrong.append(f"{it}: {error}")
 

@@ -33,6 +33,8 @@ WORKERS = 2
 PATIENCE_S = 120.0
 WORDS = ("transition", "alert", "quarantined", "expired", "states", "departed", "letters", "people")
 """What must have been compared, more than a few times."""
+MOST_WORDS = 40
+"""Faults that the report tells in words."""
 OwnKafka = Callable[..., Kafka]
 
 
@@ -119,10 +121,11 @@ async def run(own_kafka: OwnKafka, folder: Path, load: Load, rounds: int) -> dic
         "seconds_under_load": round(loaded_s),
         "compared": verdict.counts,
         "exit_codes": sum((worker.ends for worker in workers), Counter()),
+        "words": verdict.faults()[:MOST_WORDS],
     }
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1))
-    assert verdict.faults()[:5] == [], json.dumps(report)
+    assert report["words"] == [], json.dumps(report)
     return report
 
 

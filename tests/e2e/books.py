@@ -18,7 +18,7 @@ from tests.e2e.deployment import ROOT, Deployment, until
 from tests.e2e.reading import Row, rows
 from tests.oracle.linked import Letter, Linked
 from tests.oracle.naive import Event, Lead, Model
-from tests.oracle.replay import Alarm, Change, Record, event_of
+from tests.oracle.replay import Alarm, Change, Record, event_of, words
 
 R = TypeVar("R")
 _KEY = re.compile(rb"[uea]_[a-z2-7]{16}")
@@ -136,7 +136,7 @@ def _tell(
     inbox: list[Row], books: Books, partition: int, events: dict[bytes, Event]
 ) -> tuple[Linked, list[tuple[int, bytes]]]:
     """The oracle's telling, and what must be a dead letter; each published state is compared at its record."""
-    oracle, states = Linked(model(), events.__getitem__), books.states[partition]
+    oracle, states = Linked(model(), words(books.transitions[partition]), events.__getitem__), books.states[partition]
     refused = []
     for row in inbox:
         if _readable(row):
@@ -171,12 +171,13 @@ def _same_state(lead: Lead, state: LeadState) -> None:
 
 
 def _same_alerts(told: list[Alarm], found: list[LeadAlert], folded: int) -> None:
-    expected = Counter((it.offset, it.lead_id, it.at_s, it.level, it.cause) for it in told)
-    published = Counter((it.source_offset, it.lead_id, it.at // 1000, it.level, it.cause_event) for it in found)
+    expected = Counter((it.offset, it.lead_id, it.at_s, it.cause) for it in told)
+    published = Counter((it.source_offset, it.lead_id, it.at // 1000, it.cause_event) for it in found)
     _same(expected, published, folded)
     assert len({alert.alert_id for alert in found}) == len(found)
     alarms = {alarm.offset: alarm for alarm in told}
     for alert in found:
+        assert alert.level == model().level(alert.behaviour_millipoints)
         _same_reasons(alarms[alert.source_offset], alert)
 
 

@@ -63,7 +63,7 @@ class Child:
         for line in self.log().splitlines():
             if line.startswith("{") and line.endswith("}"):
                 said = json.loads(line)
-                if said.get("event") in ("gateway serves", "health served"):
+                if said.get("event") in ("gateway serves", "console serves", "health served"):
                     return str(said["url"]).removesuffix("/readyz")
         return None
 
@@ -159,6 +159,10 @@ class Deployment:
     def gateway(self, **env: str) -> Child:
         """Start a gateway on a free port."""
         return self.start("gateway", **{"HANDRAISE_GATEWAY": f"127.0.0.1:{probe.free_port()}"} | env)
+
+    def console(self, *more: str, **env: str) -> Child:
+        """Start a console on a free port."""
+        return self.start("console", *more, **{"HANDRAISE_CONSOLE": f"127.0.0.1:{probe.free_port()}"} | env)
 
     def worker(self, *more: str, role: str = "leads", **env: str) -> Child:
         """Start a worker of a role."""

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 from tests.e2e.books import audit
 from tests.e2e.conftest import Shop
 from tests.e2e.deployment import until
-from tests.e2e.harbourlight import PERSON, go, site
+from tests.e2e.harbourlight import PERSON, ask, go, site
 from tests.e2e.reading import subscribe
 
 DAY_S = 86_400
@@ -48,8 +48,7 @@ def test_a_visit_becomes_one_alert_in_words(shop: Shop, chromium: Browser) -> No
         browse(page, url)
         subscribe(place.kafka, shop.registry, alerts_topic, elif_demir, lambda found: len(found) >= 1)
         go(page, "Call me")
-        page.click("form button")
-        page.wait_for_url("**/thanks**")
+        ask(page, name="Elif Demir", email="elif.demir@kestrel-foods.example", phone="+45 20 12 34 56")
     states = subscribe(
         place.kafka, shop.registry, states_topic, elif_demir, lambda found: any(it["events"] == 13 for it in found)
     )

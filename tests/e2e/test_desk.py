@@ -145,6 +145,7 @@ def test_a_raised_hand_gets_an_owner(opened: Callable[[str], Desk]) -> None:
     passed = [row for row in rows(shop.place.kafka, shop.place.topic("lead.events")) if row.key == lead]
     assert sum(isinstance(decode(row.value or b""), Engagement) for row in passed) == 1
     until(lambda: shop.place.run("lead", "user:visitor-1").returncode == 0, "the lead to be scored")
+    assert shop.desk("lead", "user:visitor-1")["owner"] == "ben"
     assert shop.audited(3)["open"] == 3
     roles.stop()
 

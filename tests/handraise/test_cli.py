@@ -57,7 +57,7 @@ def test_a_broker_that_is_not_there_is_told(handraise: Command, words: list[str]
 
 def test_an_unknown_role_lists_the_known_ones(handraise: Command) -> None:
     """Who names a role that does not exist learns which do."""
-    assert "leads, desk, all" in handraise("worker", "notify").err
+    assert "leads, desk, mirror, notify, all" in handraise("worker", "accounts").err
 
 
 def test_an_unknown_variable_stops_any_command(handraise: Command) -> None:

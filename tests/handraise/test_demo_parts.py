@@ -1,18 +1,45 @@
 """The demo's story, and the ledger by which it proves that nothing was lost or doubled."""
 
 import itertools
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
-from handraise.demo.cast import DUNMORE, ELIF, MARTA, MARTA_AT_WORK, MARTA_ID, signed_in
+from handraise import rules
+from handraise.demo import shifts
+from handraise.demo.cast import (
+    DUNMORE,
+    ELIF,
+    JONAS,
+    JONAS_ASKS,
+    JONAS_EMAIL,
+    MARTA,
+    MARTA_AT_WORK,
+    MARTA_ID,
+    signed_in,
+)
 from handraise.demo.ledger import Ledger, Union, percentiles
-from handraise.demo.story import DAY_MS, HISTORY_DAYS, Act, Story, page
+from handraise.demo.requests import Requests
+from handraise.demo.story import DAY_MS, HISTORY_DAYS, Act, Story, call_me, is_hand, page
 from handraise.demo.summary import SNIPPET
+from handraise.failure import Failure
+from handraise.settings import ROOT
 from handraise.subscriber import Seen
-from schemas.records import LeadAlert, LeadState, LeadTransition, Quarantined, Record, Rejected
-from streams.identity import lead_id
+from schemas.records import (
+    Assignment,
+    LeadAlert,
+    LeadState,
+    LeadTransition,
+    Quarantined,
+    RaisedHand,
+    Record,
+    Rejected,
+)
+from streams.identity import event_id, lead_id
 
 NOW_MS = 1_795_000_000_000
 KEY = b"key"
@@ -73,18 +100,85 @@ def test_live_visits_never_end() -> None:
         assert len(list(itertools.islice(Story(1, visitors).live(), 2_000))) == 2_000
 
 
-def test_the_scenes_are_elif_the_scanner_and_marta() -> None:
-    """Elif reads a paper and looks at prices; the scanner clicks 14 times in 0.8 s; Marta signs in on two devices."""
+def test_the_scenes_are_jonas_elif_the_scanner_and_marta() -> None:
+    """Jonas asks at second 5; Elif looks at prices; the scanner clicks 14 times in 0.8 s; Marta signs in twice."""
     scenes = Story.scenes()
     assert [scene.second for scene in scenes] == sorted(scene.second for scene in scenes)
+    [asks] = [scene for scene in scenes if is_hand(scene.call)]
+    assert (asks.second, asks.person.anonymous_id, asks.person.email) == (5.0, JONAS.anonymous_id, JONAS_EMAIL)
     clicks = [scene for scene in scenes if scene.person is DUNMORE]
     assert len(clicks) == 14
     assert round(clicks[-1].second - clicks[0].second, 3) == 0.8
-    assert scenes[3].person is ELIF and scenes[3].call["name"] == "Pricing"
+    looks = [scene for scene in scenes if scene.person is ELIF][-1]
+    assert (looks.second, looks.call["name"]) == (15.0, "Pricing")
     signs_in = [scene.person.anonymous_id for scene in scenes if scene.call["type"] == "identify"]
     assert signs_in == [MARTA.anonymous_id, MARTA_AT_WORK.anonymous_id]
     before = [scene for scene in scenes if scene.person in (MARTA, MARTA_AT_WORK)]
     assert len(before) == 5 and all(scene.person.email is None for scene in before)
+
+
+def test_somebody_is_on_shift_at_every_hour(tmp_path: Path) -> None:
+    """In the demo's copy of the rules people work day and night, and an unanswered request moves on after a minute."""
+    desk = rules.load(shifts.copy(ROOT / "rules", tmp_path / "rules")).desk
+    midnight = 1_795_000_000_000 // DAY_MS * DAY_MS
+    for hour in range(0, 14 * 24, 5):
+        at = midnight + hour * 3_600_000
+        on = {person.id for person in desk.roster.people.values() if person.on_until(at) >= at + 6 * 60_000}
+        assert {"ana", "ben", "mert"} <= on
+        assert "ceyda" not in on
+    assert desk.routing.classes["contact_request"].ladder[0] == (60_000, "offer")
+
+
+def test_rules_that_cannot_be_changed_are_named(tmp_path: Path) -> None:
+    """A ladder that is written in another way is a failure that names the file, before anything has started."""
+    given = shutil.copytree(ROOT / "rules", tmp_path / "given")
+    (given / "routing.toml").write_text((given / "routing.toml").read_text().replace("ladder = [", "ladder=["))
+    with pytest.raises(Failure) as failed:
+        shifts.copy(given, tmp_path / "rules")
+    assert failed.value.where == str(given / "routing.toml")
+
+
+def hand(message_id: str) -> RaisedHand:
+    """What the gateway makes of Jonas's form."""
+    request_id = event_id("demo", message_id).hex()
+    fields: dict[str, Any] = dict.fromkeys(RaisedHand.__struct_fields__, "")
+    who = {"name": JONAS.name, "company": JONAS.company, "identifiers": ("e_1", "a_2"), "score_millipoints": None}
+    return RaisedHand(**fields | who | {"request_id": request_id, "verdict_reasons": (), "message": JONAS_ASKS})
+
+
+def assignment(request: RaisedHand, owner: str, status: str) -> Assignment:
+    """What the desk says of it."""
+    fields: dict[str, Any] = dict.fromkeys(Assignment.__struct_fields__, None)
+    said = {"owner": owner, "status": status, "trace": ("why",), "follow_up_class": "contact_request"}
+    return Assignment(**fields | said | {"request_id": request.request_id, "lead_id": "e_1"})
+
+
+def test_a_raised_hand_is_followed_to_its_end() -> None:
+    """A request waits until the desk has spoken, is open until somebody was reached, and is timed once."""
+    asks = Act(NOW_MS, JONAS, "m1", call_me())
+    requests = Requests("demo", {"ben": "Ben Holm", "ana": "Ana Duarte"}, lambda leads: 1_000 * len(leads))
+    requests.posting([asks, *acts(3)])
+    assert not requests.settled
+    asked = hand("m1")
+    assert requests.seen(seen(assignment(asked, "ben", "assigned"))) == []  # the topics are read side by side
+    [request] = requests.seen(seen(asked))
+    assert (request.who, request.score, requests.settled) == ("Jonas Vik, Brightwater Pharma", 2_000, True)
+    assert (requests.owner_of("e_1"), len(requests.took_ms), requests.open) == ("Ben Holm", 1, [request])
+    for _ in range(2):  # a stream that is taken up again repeats itself
+        requests.shown(asked.request_id)
+    requests.shown("0" * 16)
+    assert len(requests.screen_ms) == 1
+    requests.seen(seen(assignment(asked, "ana", "offered"), assignment(asked, "ana", "contacted")))
+    assert (requests.open, requests.assigned, len(requests.took_ms)) == ([], 1, 1)
+
+
+def test_a_guest_of_the_sample_site_is_no_part_of_the_account() -> None:
+    """Who clicks around the site while the demo runs is neither a lost nor a doubled event of its visitors."""
+    ledger = told(1)
+    guest = msgspec.structs.replace(state(5), lead_id="a_guest", behaviour_millipoints=9_000)
+    ledger.seen(seen(state(1), guest))
+    assert (ledger.lost(), ledger.doubled(), ledger.settled, ledger.scored) == (0, 0, True, 1)
+    assert ledger.worth(["a_guest"]) == 9_000
 
 
 def test_a_true_account_shows_nothing_lost_or_doubled() -> None:
@@ -100,7 +194,8 @@ def test_a_true_account_shows_nothing_lost_or_doubled() -> None:
 def test_a_lost_event_is_seen_though_another_is_doubled() -> None:
     """One lead's loss is not made good by another lead's surplus."""
     ledger = told(3)
-    other = LeadState("a_other", 0, 0, 4, False, None, "visitor", 0, 0, 0, 1, 1, "m", 0, 0)
+    ledger.posting([Act(NOW_MS, MARTA, "other", page("/"))], live=True)
+    other = msgspec.structs.replace(state(2), lead_id=ledger.lead(MARTA))
     ledger.seen(seen(state(2), other))
     assert (ledger.lost(), ledger.doubled()) == (1, 1)
 

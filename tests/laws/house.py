@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_FILE_LINES = 400
-FOLDERS = {"schemas", "streams", "agents", "gateway", "handraise", "rules", "deploy", "tests", "bench", "docs", ".ci"}
+FOLDERS = {
+    *("schemas", "streams", "agents", "gateway", "console", "handraise", "rules", "deploy"),
+    *("tests", "bench", "docs", ".ci"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,14 @@ ROOMS = {
     "streams": Room(frozenset({"schemas"}), _DATA),
     "agents": Room(
         frozenset({"streams", "schemas"}),
-        frozenset({"faust", "mode", "aiokafka", "prometheus_client", "structlog", "uvloop", "msgspec"}),
+        frozenset({"faust", "mode", "aiokafka", "prometheus_client", "structlog", "uvloop", "msgspec"})
+        | frozenset({"redis", "httpx", "aiosmtplib"}),
     ),
-    "gateway": Room(frozenset({"streams", "schemas"}), _DATA | _HTTP | _LOOKUPS),
-    "handraise": Room(frozenset({"agents", "gateway", "streams", "schemas", "deploy"}), None),
+    "gateway": Room(frozenset({"streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis"})),
+    "console": Room(
+        frozenset({"streams", "schemas"}), _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette"}
+    ),
+    "handraise": Room(frozenset({"agents", "gateway", "console", "streams", "schemas", "deploy"}), None),
     "deploy": Room(),
 }
 

@@ -42,6 +42,8 @@ def _plant(root: Path, name: str, text: str) -> None:
         ("agents/a.py", "def f():\n    import gateway.app", "agents/a.py:2 agents imports gateway"),
         ("agents/lane/a.py", "from handraise.settings import x", "agents/lane/a.py:1 agents imports handraise"),
         ("gateway/a.py", "import faust", "gateway/a.py:1 gateway imports faust"),
+        ("console/a.py", "from gateway import facts", "console/a.py:1 console imports gateway"),
+        ("console/b.py", "from agents import desk", "console/b.py:1 console imports agents"),
         ("handraise/a.py", "from tests import story", "handraise/a.py:1 handraise imports tests"),
         ("deploy/a.py", "import yaml", "deploy/a.py:1 deploy imports yaml"),
     ],

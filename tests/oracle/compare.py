@@ -7,11 +7,11 @@ from tests.oracle.naive import Lead, Model, visits
 from tests.oracle.replay import Alarm
 
 
-def compare_alert(said: LeadAlert, wanted: Alarm) -> None:
+def compare_alert(said: LeadAlert, wanted: Alarm, model: Model) -> None:
     """Assert that score and reasons are right to a milli-point; what lies closer may stand in either order."""
     assert said.kind == "hot_lead"
     assert abs(said.behaviour_millipoints - wanted.millipoints) <= 1, (said, wanted)
-    assert said.level == wanted.level
+    assert said.level == model.level(said.behaviour_millipoints)
     worth = dict(wanted.ranked)
     assert len(said.reasons) == min(3, len(worth))
     for n, reason in enumerate(said.reasons):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.records import Absorb, Engagement, Link, Merge
 from tests.oracle.naive import Event, Lead, Model
-from tests.oracle.replay import Change, Partition, Record
+from tests.oracle.replay import Change, Partition, Record, Word
 
 MOST_OWNERS = 16
 STAGES = ("visitor", "inquiry", "mql")
@@ -41,8 +41,8 @@ class Address:
 class Linked(Partition):
     """Tells one partition.  `find`: the event of an id, wherever it was said."""
 
-    def __init__(self, model: Model, find: Callable[[bytes], Event]) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, words: Container[Word], find: Callable[[bytes], Event]) -> None:
+        super().__init__(model, words)
         self._find = find
         self.addresses: dict[str, Address] = {}
         self.sent: list[tuple[int, Letter]] = []

@@ -1,17 +1,25 @@
-"""What a partition's records should lead to: transitions, alerts, quarantine and final states, told naively."""
+"""What a partition's records should lead to: transitions, alerts, quarantine and final states, told naively.
+
+Whether a score has reached a mark cannot be told where the real number lies so near to it that rounding decides: there,
+and only there, the oracle takes the word of who published.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.codec import decode
-from schemas.records import Engagement, Tick
-from tests.oracle.naive import DAY_S, PER_RECORD, Event, Lead, Model, reasons
+from schemas.records import Engagement, LeadTransition, Tick
+from tests.oracle.naive import DAY_S, PER_RECORD, Event, Lead, Model, reasons, score
 
 FUTURE_MS = 24 * 3600 * 1000
+DOUBT_MILLIPOINTS = 0.2
+"""How far integers may be from the real number: twice what `streams.decay` says of a hundred points."""
+Word = tuple[int, str, str]
+"""Where a lead was published to become something: the record's offset, the lead's id, what it became."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,13 @@ class Alarm:
     lead_id: str
     at_s: int
     millipoints: int
-    level: int
     ranked: tuple[tuple[str, float], ...]
     cause: str | None
+
+
+def words(said: Iterable[object]) -> set[Word]:
+    """What a partition published of stages and heat."""
+    return {(it.source_offset, it.lead_id, it.after) for it in said if isinstance(it, LeadTransition)}
 
 
 def event_of(body: Engagement) -> Event:
@@ -82,10 +94,10 @@ class Told:
 
 
 class Partition:
-    """One partition's records, told one after the other."""
+    """One partition's records, told one after the other.  `words`: what was published of it, asked where in doubt."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, words: Container[Word]) -> None:
+        self.model, self.words = model, words
         self.told = Told()
         self._due: dict[str, tuple[int, str, str]] = {}
 
@@ -99,22 +111,33 @@ class Partition:
 
     def _take(self, record: Record, body: Any) -> None:
         if isinstance(body, Tick):
-            self._tick(body.at // 1000)
+            self._tick(record.offset, body.at // 1000)
         elif isinstance(body, Engagement):
             assert record.key is not None, "the oracle knows well-formed records only"
             self._engagement(record, record.key.decode(), body)
 
-    def _tick(self, at_s: int) -> None:
+    def _tick(self, offset: int, at_s: int) -> None:
         """Move now, and find all that has come due by it."""
         told = self.told
         told.now_s = max(told.now_s, at_s)
         for lead in told.leads.values():
-            if lead.hot and told.now_s > lead.as_of_s and self._below(lead, told.now_s):
+            if lead.hot and told.now_s > lead.as_of_s and self._cools(offset, lead):
                 due_s = self._first_below(lead)
                 self._due.setdefault(f"cool {lead.lead_id}", (due_s, lead.lead_id, "cool"))
             expiry_s = lead.as_of_s + self.model.idle_s
             if lead.lead_id.startswith("a_") and not lead.hot and told.now_s >= expiry_s:
                 self._due.setdefault(f"expire {lead.lead_id}", (expiry_s, lead.lead_id, "expire"))
+
+    def _doubtful(self, lead: Lead, at_s: int, mark: int) -> bool:
+        """Whether rounding decides if the lead has so many points."""
+        exact = score(self.model, lead.ledger(self.model), at_s) * 1000
+        return abs(exact + 0.5 - mark * 1000) < DOUBT_MILLIPOINTS
+
+    def _cools(self, offset: int, lead: Lead) -> bool:
+        now_s = self.told.now_s
+        if self._doubtful(lead, now_s, self.model.hot["cool_below"]):
+            return (offset, lead.lead_id, "cold") in self.words
+        return self._below(lead, now_s)
 
     def _below(self, lead: Lead, at_s: int) -> bool:
         cool_below: int = self.model.hot["cool_below"]
@@ -166,13 +189,20 @@ class Partition:
         self._judge_heat(offset, lead, event)
         self._judge_stage(offset, lead, event)
 
-    def _has(self, lead: Lead, points: int) -> bool:
-        """Whether the lead has so many points at its `as_of`; without counting if they are out of reach."""
-        return lead.ceiling(self.model) >= points and lead.millipoints(self.model, lead.as_of_s) >= points * 1000
+    def _has(self, offset: int, lead: Lead, points: int, after: str) -> bool:
+        """Whether the lead has so many points at its `as_of` that it becomes something.
+
+        Without counting if they are out of reach.
+        """
+        if lead.ceiling(self.model) < points:
+            return False
+        if self._doubtful(lead, lead.as_of_s, points):
+            return (offset, lead.lead_id, after) in self.words
+        return lead.millipoints(self.model, lead.as_of_s) >= points * 1000
 
     def _judge_heat(self, offset: int, lead: Lead, event: Event | None) -> None:
         can_be_reached = lead.mailed or lead.phoned
-        if lead.hot or not can_be_reached or not self._has(lead, self.model.hot["hot_at"]):
+        if lead.hot or not can_be_reached or not self._has(offset, lead, self.model.hot["hot_at"], "hot"):
             return
         at_s, cause = lead.as_of_s, event and event.event_id.hex()
         points = lead.millipoints(self.model, at_s)
@@ -182,14 +212,14 @@ class Partition:
         if lead.last_alert_s is None or at_s - lead.last_alert_s >= cooldown_s:
             lead.last_alert_s = at_s
             ranked = tuple(reasons(lead.ledger(self.model), at_s))
-            self.told.alarms.append(Alarm(offset, lead.lead_id, at_s, points, self.model.level(points), ranked, cause))
+            self.told.alarms.append(Alarm(offset, lead.lead_id, at_s, points, ranked, cause))
 
     def _judge_stage(self, offset: int, lead: Lead, event: Event | None) -> None:
         stages = self.model.model["stages"]
         answerable = lead.mailed or lead.lead_id.startswith(("u_", "e_"))
         if lead.stage == "visitor" and (answerable or (event and event.kind in stages["inquiry_kinds"])):
             self._step(offset, lead, event, "inquiry")
-        if lead.stage == "inquiry" and lead.mailed and self._has(lead, stages["mql_at"]):
+        if lead.stage == "inquiry" and lead.mailed and self._has(offset, lead, stages["mql_at"], "mql"):
             self._step(offset, lead, event, "mql")
 
     def _step(self, offset: int, lead: Lead, event: Event | None, after: str) -> None:

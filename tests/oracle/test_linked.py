@@ -11,7 +11,7 @@ from schemas.codec import decode
 from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined
 from tests.oracle.compare import compare_alert, compare_state
 from tests.oracle.linked import Linked
-from tests.oracle.replay import event_of
+from tests.oracle.replay import event_of, words
 from tests.streams.harness import SMALL, naive
 from tests.streams.network import Network
 from tests.streams.people import story
@@ -24,10 +24,15 @@ def linked(network: Network) -> list[Linked]:
     model = naive(SMALL)
     bodies = [decode(record.value or b"") for log in network.logs for record in log]
     events = {body.event_id: event_of(body) for body in bodies if isinstance(body, Engagement)}
-    told = [Linked(model, events.__getitem__) for _ in network.logs]
+    told = [Linked(model, words(said(network, n)), events.__getitem__) for n in range(network.partitions)]
     for partition, log in zip(told, network.logs, strict=True):
         partition.tell(log)
     return told
+
+
+def said(network: Network, partition: int) -> list[object]:
+    """All that a partition published."""
+    return [decode(output.value) for output in network.outputs[partition] if output.value is not None]
 
 
 @settings(max_examples=30, deadline=None)
@@ -38,20 +43,22 @@ def test_both_tell_the_same(seed: int, schedule: int) -> None:
     told = linked(network)
     model = naive(SMALL)
     for partition, oracle in enumerate(told):
-        said = [decode(output.value) for output in network.outputs[partition] if output.value is not None]
+        published = said(network, partition)
         changes = Counter(
             (it.source_offset, it.lead_id, it.aspect, it.before, it.after, it.at // 1000, it.cause_event)
-            for it in said
+            for it in published
             if isinstance(it, LeadTransition)
         )
         assert changes == Counter(
             (it.offset, it.lead_id, it.aspect, it.before, it.after, it.at_s, it.cause) for it in oracle.told.changes
         )
-        alerts = {it.source_offset: it for it in said if isinstance(it, LeadAlert)}
+        alerts = {it.source_offset: it for it in published if isinstance(it, LeadAlert)}
         assert alerts.keys() == {it.offset for it in oracle.told.alarms}
         for alarm in oracle.told.alarms:
-            compare_alert(alerts[alarm.offset], alarm)
-        filtered = Counter((it.source_offset, it.lead_id, it.verdict) for it in said if isinstance(it, Quarantined))
+            compare_alert(alerts[alarm.offset], alarm, model)
+        filtered = Counter(
+            (it.source_offset, it.lead_id, it.verdict) for it in published if isinstance(it, Quarantined)
+        )
         assert filtered == Counter(oracle.told.quarantined)
         last = {output.key: output.value for output in network.outputs[partition] if output.topic == "lead.state"}
         assert {key.decode() for key, value in last.items() if key and value is not None} == set(oracle.told.leads)

@@ -119,6 +119,25 @@ def test_a_record_fires_at_most_500_in_order() -> None:
         assert gone == wanted[500 * n : 500 * (n + 1)]
 
 
+def test_who_is_only_looked_at_takes_nobodys_turn() -> None:
+    """A tick after a long silence: 600 visitors who have come again meanwhile do not keep a hot lead from cooling."""
+    visitors = [Did(MONDAY + n * DAY_S, lead=f"a:{who}") for n in (0, 40) for who in range(600)]
+    box = Box().feed(records([HAND, PAPER, *visitors]))
+    box.feed(records([Time(MONDAY + 61 * DAY_S)], 9_000))
+    assert heat(box) == [(2, "hot"), (9_000, "cold")]
+
+
+def test_a_record_looks_at_5000_leads() -> None:
+    """More have to wait for the next record, though nothing is due of all those before them."""
+    visitors = [Did(MONDAY + n * DAY_S, lead=f"a:{who}") for n in (0, 40) for who in range(5_000)]
+    idle = [Did(MONDAY + 1, lead="a:idle")]
+    box = Box().feed(records([*visitors, *idle]))
+    box.feed(records([Time(MONDAY + 61 * DAY_S)], 30_000))
+    assert box.last_states()[key_of("a:idle")] is not None
+    box.feed(records([Time(MONDAY + 61 * DAY_S)], 30_002))
+    assert box.last_states()[key_of("a:idle")] is None
+
+
 def test_twenty_thousand_events_fit_into_64_kib() -> None:
     """The state of a lead stays below 64 KiB after 20,000 events within a month, and below 600 bytes after ten."""
     kinds = ["page_view", "download", "search", "email_click", "custom:project_created", "webinar_attend"]

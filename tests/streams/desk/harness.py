@@ -88,7 +88,8 @@ def waited(offset: int, who: str, reason: str = "hot", at: int = MONDAY, partiti
 
 def did(number: int, rep: str, kind: str, request: int, at: int = MONDAY) -> Activity:
     """What a person did about a request."""
-    return Activity(f"a{number}", f"{request:016x}", None, rep, kind, "", "", "", at, rep)
+    reason = {"decline": "no_time", "lost": "price"}.get(kind, "")
+    return Activity(f"a{number}", f"{request:016x}", None, rep, kind, reason, "", "", at, rep)
 
 
 def here(rep: str, state: str, until: int | None = None, at: int = MONDAY) -> Presence:

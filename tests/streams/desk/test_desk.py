@@ -110,7 +110,7 @@ def test_who_declined_is_not_asked_again() -> None:
     """A declined request goes to the next, then to the queue, never back."""
     box = Box().get(Tick(MONDAY), hand(1), did(1, "ben", "decline", 1))
     assert (box.last(1).owner, box.last(1).cause) == ("ana", "decline")
-    assert box.last(1).trace[0] == "Ben Holm declined it"
+    assert box.last(1).trace[0] == "Ben Holm declined it: no time"
     box.get(did(2, "ana", "decline", 1))
     assert (box.last(1).owner, box.last(1).queue) == (None, "desk")
     box.wait(30 * MINUTE)
@@ -346,7 +346,7 @@ def test_who_had_the_offer_before_may_still_take_it() -> None:
 def test_who_has_the_offer_no_more_can_still_decline() -> None:
     """Declined by somebody who does not have it, it stays where it is, and is not theirs again."""
     box = Box().get(Tick(MONDAY), hand(1)).wait(5 * MINUTE).get(did(1, "ben", "decline", 1))
-    assert (box.last(1).owner, box.last(1).trace) == ("ana", ("Ben Holm declined it",))
+    assert (box.last(1).owner, box.last(1).trace) == ("ana", ("Ben Holm declined it: no time",))
 
 
 def test_the_manager_may_close_what_somebody_has_taken() -> None:

@@ -1,0 +1,1 @@
+"""The door for people and services: pages, read API, live stream."""
