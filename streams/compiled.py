@@ -1,4 +1,4 @@
-"""The lead fold with its common events compiled (streams/kernel.pyx), where that was compiled; else in Python alone.
+"""The lead fold with its common records compiled (streams/kernel.pyx), where that was compiled; else in Python alone.
 
 Both publish the same, to the byte: Python is the definition.
 """
@@ -31,7 +31,7 @@ def lead_fold(
 
 
 class CompiledFold(LeadFold):
-    """A lead fold that leaves common events to the kernel.
+    """A lead fold that leaves common records to the kernel.
 
     Its states dict is up to date after each record, because the kernel knows of nothing else.
     """

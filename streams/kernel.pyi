@@ -11,7 +11,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     """What `schemas.keys.partition_of` says."""
 
 class Kernel:
-    """Folds the common events of one partition."""
+    """Folds the common records of one partition."""
 
     def __init__(
         self,

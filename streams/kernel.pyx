@@ -1,9 +1,10 @@
 # cython: language_level=3, cdivision=True
-"""The common event of the lead fold, compiled: the same bytes as `streams.lead_fold` makes, in a fraction of the time.
+"""The common records of the lead fold, compiled: the same bytes as `streams.lead_fold` makes, in a fraction of the time.
 
-Common is a well-formed engagement that is filtered, or comes in order and does not change its lead's heat: about 99 of
-100.  All else is left to Python, whose word is the definition: ticks, mail, events out of order, the folding of old
-ones, and whatever is odd, too long or too large for what is planned here.  That is "not common", never an error.
+Common are a well-formed engagement, in order or not, a link, and an absorbed lead: over 99 of 100.  All else is left to
+Python, whose word is the definition: ticks, other mail, the folding of old events, and whatever is odd, too long or too
+large for what is planned here.  That is "not common", never an error.  And where a lead may have come to another stage
+or heat, Python judges it when the kernel has written it.
 
 A state goes in as bytes and comes out as bytes (`streams.state` says how they are laid out): it is read into a C struct
 whose texts and columns point into the bytes, changed there, and written anew.  No length is believed: a cursor never

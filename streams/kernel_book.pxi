@@ -76,8 +76,9 @@ cdef class Book:
         return 0
 
     cdef int _send(self, bytes to, bytes value) except -1:
-        """Mail, for the inbox of whoever it is."""
-        self._publisher.publish([new_tuple(Output, (INBOX, partition_of(to, self._partitions), to, value, []))])
+        """Mail to an id."""
+        cdef uint32_t partition = partition_hash(<const uint8_t *> PyBytes_AS_STRING(to)) % self._partitions
+        self._publisher.publish([new_tuple(Output, (INBOX, partition, to, value, []))])
         return 0
 
     cdef int _tell(self, bytes key, const uint8_t *id, int64_t at, bytes via) except -1:

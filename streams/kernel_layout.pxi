@@ -20,6 +20,7 @@ cdef enum:
     ROOM_TITLES = 64
     MOST_SHIFT = 100
     # What is laid out elsewhere, and compared below.
+    READ_OF_REST = 6  # fields
     FIELDS = 24  # of a lead's state, its tag included
     KNOTS_SIZE = 1_026
     KNOT_BITS = 10

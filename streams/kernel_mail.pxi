@@ -1,6 +1,7 @@
 # What leads write to each other when one turns out to be another: links and absorbed leads (streams/forwarding.py).
 
 cdef bytes LINK_PREFIX = prefix(LOCK["Link"][-1].id), ABSORB_PREFIX = prefix(LOCK["Absorb"][-1].id)
+cdef Slice LINK_CAUSE = slice_of(b"link")
 cdef int64_t MOVED_IDLE_S = forwarding.MOVED_IDLE_S
 if state.Moved.__struct_fields__[:4] != ("to", "at", "used", "wake"):
     raise ImportError("the kernel was compiled for forwarding addresses that are laid out otherwise")
@@ -40,7 +41,7 @@ cdef bytes absorb_of(bytes source, Slice owner, int64_t at, const Lead *lead, Re
     cdef Out start = <Out> PyBytes_AS_STRING(made), out
     out = put(start, PyBytes_AS_STRING(ABSORB_PREFIX), PREFIX_SIZE)
     out = put_avro_long(put_avro_text(put_avro_text(out, slice_of(source)), owner), at * 1_000)
-    out = put_memory(put_avro_text(out, slice_of(b"link")), lead, rest)
+    out = put_memory(put_avro_text(out, LINK_CAUSE), lead, rest)
     return made[: out - start]
 
 
@@ -66,13 +67,15 @@ cdef class Mailbox(Book):
 
     cdef bint _link(self, int64_t offset, bytes key, const uint8_t *id, Cursor *c, int64_t most, int64_t now) except -1:
         """A lead says that an identifier is its own: who was known under it goes there, and leaves an address."""
-        cdef Slice owner = read_avro_text(c)
+        cdef Slice owner = read_avro_text(c), via
         cdef int64_t ms = read_avro_long(c), at = ms // 1_000, used, wake, score, ceiling
         cdef PyObject *found
         cdef Lead lead
         cdef Rest rest
-        if read_branch(c) and not is_utf8(read_avro_text(c)):
-            return False
+        if read_branch(c):
+            via = read_avro_text(c)
+            if not is_utf8(via) or via.size == IDENTIFIER_SIZE and memcmp(via.at, id, IDENTIFIER_SIZE) == 0:
+                return False
         if c.bad or c.at != c.end or owner.size != IDENTIFIER_SIZE or not may_link(owner.at, id) or not 0 <= ms <= most:
             return False
         found = PyDict_GetItemWithError(self._states, key)
@@ -82,7 +85,8 @@ cdef class Mailbox(Book):
         else:
             if not read_lead(slice_of(<bytes> found), &lead) or not read_rest(lead.rest, &rest):
                 return False
-            if lead.model != self._model or lead.stage >= len(STAGES):
+            # Newer rules, and fields of the rest that are not known here, are for Python.
+            if lead.model != self._model or lead.stage >= len(STAGES) or rest.behind_count > 1:
                 return False
             used = max(lead.as_of, now)
             if used >> 32 or not self._scorer.score(&lead, used, &score, &ceiling):
@@ -112,7 +116,7 @@ cdef class Mailbox(Book):
         cdef bint stays
         if c.bad or source.size != IDENTIFIER_SIZE or owner.size != IDENTIFIER_SIZE or not 0 <= ms <= most:
             return False
-        if found == NULL or not may_link(id, source.at) or memcmp(owner.at, id, IDENTIFIER_SIZE) or not is_utf8(cause):
+        if found == NULL or not may_link(id, source.at) or memcmp(owner.at, id, IDENTIFIER_SIZE) or not same(cause, LINK_CAUSE):
             return False
         if not read_memory(c, &other, &their_rest) or not read_lead(slice_of(<bytes> found), &lead):
             return False

@@ -1,7 +1,7 @@
 # What few events of a lead ask for: a `Rest` (streams/state.py) read, changed (streams/contact.py) and written.
 
-if state.Rest.__struct_fields__ != (
-    "known", "titles", "alerted_at", "late", "old_onces", "visits_before", "crowded"
+if state.Rest.__struct_fields__[:READ_OF_REST] != (
+    "known", "titles", "alerted_at", "late", "old_onces", "visits_before"
 ) or state.Known.__struct_fields__ != ("kind", "value", "since", "verified"):
     raise ImportError("the kernel was compiled for leads that are laid out otherwise")
 
@@ -21,7 +21,8 @@ cdef struct Rest:
     int64_t alerted_at, late
     Slice old_onces
     Visits visits_before
-    int64_t crowded
+    Slice behind  # further fields as they stand, which are kept
+    int behind_count
 
 
 cdef bint read_rest(Slice given, Rest *rest) noexcept nogil:
@@ -32,7 +33,7 @@ cdef bint read_rest(Slice given, Rest *rest) noexcept nogil:
     cdef Title *title
     cdef Slice kind
     rest.known_count = rest.title_count = 0
-    rest.alerted_at = rest.late = rest.crowded = 0
+    rest.alerted_at = rest.late = 0
     rest.old_onces.at, rest.old_onces.size = NULL, 0
     rest.visits_before.count = rest.visits_before.last = rest.visits_before.pages = 0
     left = read_array(&c) if fields > 0 else 0
@@ -63,14 +64,16 @@ cdef bint read_rest(Slice given, Rest *rest) noexcept nogil:
         rest.old_onces = read_blob(&c)
     if fields > 5:
         rest.visits_before = read_visits(&c)
-    if fields > 6:
-        rest.crowded = read_number(&c)
-    return fields <= 7 and not c.bad and c.at == c.end
+    rest.behind.at, rest.behind.size, rest.behind_count = c.at, c.end - c.at, 0
+    while rest.behind_count < <int64_t> fields - READ_OF_REST and not c.bad:
+        rest.behind_count += 1
+        skip(&c)
+    return not c.bad and c.at == c.end
 
 
 cdef inline Py_ssize_t size_of_rest(const Rest *rest) noexcept nogil:
     """No fewer bytes than writing it takes, in whichever form."""
-    cdef Py_ssize_t size = 100 + rest.old_onces.size
+    cdef Py_ssize_t size = 100 + rest.old_onces.size + rest.behind.size
     cdef int place
     for place in range(rest.known_count):
         size += rest.known[place].value.size + 40
@@ -85,8 +88,8 @@ cdef bytes packed(const Rest *rest):
     cdef Out start = <Out> PyBytes_AS_STRING(made), out
     cdef const Visits *visits = &rest.visits_before
     cdef int place, fields = 0
-    if rest.crowded:
-        fields = 7
+    if rest.behind_count:
+        fields = READ_OF_REST + rest.behind_count
     elif visits.count or visits.last or visits.pages:
         fields = 6
     elif rest.old_onces.size:
@@ -119,8 +122,7 @@ cdef bytes packed(const Rest *rest):
         out = put_blob(out, rest.old_onces)
     if fields > 5:
         out = put_visits(out, visits)
-    if fields > 6:
-        out = put_int(out, rest.crowded)
+    out = put(out, rest.behind.at, rest.behind.size)
     return made[: out - start]
 
 
