@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from deploy.local import start_kafka
+from deploy.redis_server import start_redis
 from handraise import topics
 from handraise.settings import ROOT, Settings, read
 
@@ -77,6 +78,18 @@ def cluster() -> Iterator[str]:
         yield broker.bootstrap
     finally:
         broker.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """The URL of a Redis of our own, for the time of a `with` block."""
+    folder = Path(tempfile.mkdtemp(prefix="handraise-bench-"))
+    server = start_redis(folder)
+    try:
+        yield server.url
+    finally:
+        server.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,8 +1,9 @@
 """How late an alert comes, and the answer to a raised hand: from the HTTP request of the event to the record on Kafka.
 
-The gateway and the workers run as their commands start them; this process sends the traffic, one event a request as
-browsers do, at a steady rate with random gaps, and reads lead.assignments and lead.alerts twice: uncommitted, as a
-screen does, and read_committed, as a program does that acts on it.
+The gateway, the workers and the console run as their commands start them; this process sends the traffic, one event a
+request as browsers do, at a steady rate with random gaps, and reads lead.assignments and lead.alerts twice:
+uncommitted, as a screen does, and read_committed, as a program does that acts on it.  It also holds the stream that a
+manager's browser holds: a raised hand is there when its row names an owner.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import contextlib
 import itertools
 import json
 import random
+import re
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +28,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench import kit
 from bench.kit import Row
 from bench.traffic import BROWSERS, ORDINARY, SITE
+from console.sessions import COOKIE, Sessions
 from deploy.probe import free_port
+from handraise.settings import ROOT
 from schemas.codec import encode
 from schemas.keys import partition_of
 from schemas.records import Waiting
@@ -56,26 +61,23 @@ def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE, wai
 def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]:
     prefix = f"latency{time.time_ns()}."
     asyncio.run(kit.create_topics(kafka, prefix))
-    gateway_port, worker_port, desk_port = free_port(), free_port(), free_port()
-    with TemporaryDirectory() as folder:
+    gateway_port, console_port, *ports = (free_port() for _ in range(2 + len(_ROLES)))
+    with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         secrets = Path(folder) / "secrets.toml"
         secrets.write_text(f'id_key = "{base64.b64encode(KEY).decode()}"\n')
-        env = kit.environment(kafka, prefix, SECRETS=str(secrets), GATEWAY=f"127.0.0.1:{gateway_port}", LOG="warning")
-        worker = ("-m", "handraise", "worker", "leads", "--metrics-port", str(worker_port))
-        desk = ("-m", "handraise", "worker", "desk", "--metrics-port", str(desk_port))
-        with (
-            kit.process("-m", "handraise", "gateway", env=env) as gateway,
-            kit.process(*worker, env=env) as leads,
-            kit.process(*desk, env=env) as desks,
-        ):
-            kit.await_ready(gateway_port, worker_port, desk_port)
-            processes = gateway, leads, desks
-            if waiting:
-                asyncio.run(kit.preload(kafka, f"{prefix}desk.waiting", _qualified(waiting)))
-            before = [each.usage().cpu_s for each in processes]
-            found = uvloop.run(_Measurement(kafka, prefix, gateway_port, seconds, rate).run())
-            spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
-            memory = [each.rss_mib() for each in processes]
+        addresses = {"GATEWAY": f"127.0.0.1:{gateway_port}", "CONSOLE": f"127.0.0.1:{console_port}"}
+        redis, rules = stack.enter_context(kit.redis()), _round_the_clock(Path(folder) / "rules")
+        env = kit.environment(kafka, prefix, SECRETS=str(secrets), REDIS=redis, RULES=rules, LOG="warning", **addresses)
+        commands = [("gateway",), ("console",)]
+        commands += [("worker", role, "--metrics-port", str(port)) for role, port in zip(_ROLES, ports, strict=True)]
+        processes = [stack.enter_context(kit.process("-m", "handraise", *words, env=env)) for words in commands]
+        kit.await_ready(gateway_port, console_port, *ports)
+        if waiting:
+            asyncio.run(kit.preload(kafka, f"{prefix}desk.waiting", _qualified(waiting)))
+        before = [each.usage().cpu_s for each in processes]
+        found = uvloop.run(_Measurement(kafka, prefix, gateway_port, console_port, seconds, rate).run())
+        spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
+        memory = [each.rss_mib() for each in processes]
     events = round(rate * (seconds + WARM_S))
     job = f"event posted over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
     if waiting:
@@ -96,6 +98,16 @@ def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]
     ]
 
 
+def _round_the_clock(folder: Path) -> str:
+    """The shipped rules with people who work at every hour and take any number of requests; their folder."""
+    shutil.copytree(ROOT / "rules", folder)
+    roster = folder / "roster.toml"
+    always = 'hours = { mon-sun = ["00:00-24:00"] }\ncapacity = 10_000'
+    text = re.sub(r"^(calendar|capacity) = .*\n", "", roster.read_text(), flags=re.MULTILINE)
+    roster.write_text(re.sub(r"^hours = .*$", always, text, flags=re.MULTILINE))
+    return str(folder)
+
+
 def _qualified(count: int) -> dict[int, list[tuple[bytes, bytes]]]:
     """Mail to the desk from so many leads that qualified, by partition."""
     now = time.time_ns() // 1_000_000
@@ -108,7 +120,11 @@ def _qualified(count: int) -> dict[int, list[tuple[bytes, bytes]]]:
     return parts
 
 
-_PARTS = ("gateway_us_per_event", "leads_us_per_event", "desk_us_per_event")
+_ROLES = ("leads", "desk", "mirror")
+_PARTS = tuple(f"{name}_us_per_event" for name in ("gateway", "console", *_ROLES))
+_SCREEN = "assignment in the browser's stream"
+_ROW = re.compile(r'<li class="([^"]*)"')
+_LEAD = re.compile(r'data-lead="([^"]+)"')
 _READERS = {
     f"{what} read {level}": (topic, level)
     for what, topic in (("alert", "lead.alerts"), ("assignment", "lead.assignments"))
@@ -117,8 +133,9 @@ _READERS = {
 
 
 class _Measurement:
-    def __init__(self, kafka: str, prefix: str, port: int, seconds: float, rate: float) -> None:
+    def __init__(self, kafka: str, prefix: str, port: int, console_port: int, seconds: float, rate: float) -> None:
         self._kafka, self._prefix, self._port, self._seconds, self._rate = kafka, prefix, port, seconds, rate
+        self._console_port = console_port
         self._dice = random.Random(_SEED)
         self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
         self._posted: dict[str, dict[str, float]] = {"lead.alerts": {}, "lead.assignments": {}}
@@ -133,9 +150,12 @@ class _Measurement:
         async with contextlib.AsyncExitStack() as stack:
             for reader, times in seen.items():
                 await stack.enter_async_context(self._reading(*_READERS[reader], times))
+            seen[_SCREEN] = {}
+            await stack.enter_async_context(self._watching(seen[_SCREEN]))
             await self._send()
             until = time.monotonic() + _PATIENCE_S
             awaited = {reader: self._posted[topic] for reader, (topic, _) in _READERS.items()}
+            awaited[_SCREEN] = self._posted["lead.assignments"]
             while any(awaited[reader].keys() - times.keys() for reader, times in seen.items()):
                 missing = {reader: len(awaited[reader].keys() - times.keys()) for reader, times in seen.items()}
                 assert time.monotonic() < until, f"records that did not come: {missing}"
@@ -165,6 +185,31 @@ class _Measurement:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await consumer.stop()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self, times: dict[str, float]) -> AsyncIterator[None]:
+        """The desk board of a manager who is signed in."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._console_port)
+        cookie = f"{COOKIE}={Sessions(KEY, dict).begin('mert', time.time_ns() // 1_000_000)}"
+        writer.write(f"GET /live?page=desk HTTP/1.1\r\nhost: console\r\ncookie: {cookie}\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+        async def read() -> None:
+            owned = False
+            async for line in reader:
+                now, text = time.perf_counter(), line.decode()
+                if row := _ROW.search(text):
+                    owned = "owned" in row[1].split()
+                if owned and (lead := _LEAD.search(text)):
+                    times.setdefault(lead[1], now)
+
+        task = asyncio.create_task(read())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            writer.close()
 
     async def _send(self) -> None:
         """Send at the rate; who has tried the product goes to pay and gets hot, others raise a hand."""

@@ -85,7 +85,7 @@ class Gather:
         asked = await self._or(self.history.open_requests("hands", "all", MOST_ROWS), [])
         asked += await self._or(self.history.pending(_PENDING), [])
         hands = [each for each in self._newest(asked) if views.is_open(each) and each.hand is not None]
-        rows = await self.rows(hands, reader, now)
+        rows = sorted(await self.rows(hands, reader, now), key=views.order_of_desk)
         waiting = [row for row in rows if row.kind == views.HAND and not row.owned]
         queues = []
         for name, responsible in self.desk_rules.routing.queues.items():
@@ -102,7 +102,10 @@ class Gather:
         )
 
     async def request(self, request_id: str) -> Request | None:
-        """One request as it stands."""
+        """One request as it stands; what the topics have told in full needs no history."""
+        live = self.live.request(request_id)
+        if live is not None and live.hand is not None and live.assignment is not None:
+            return live
         asked = await self._or(self.history.request(request_id), None)
         return self.live.over(asked) if asked is not None else self.live.request(request_id)
 
@@ -111,8 +114,8 @@ class Gather:
         return (await self.rows([request], reader, now))[0]
 
     async def rows(self, requests: list[Request], reader: Reader, now: int) -> list[Row]:
-        """Requests as rows, the most urgent first; with what is known of their leads."""
-        ids = list(dict.fromkeys(id for each in requests if (id := _lead_of(each))))
+        """Requests as rows, the most urgent first; leads that raised no hand with their scores and reasons."""
+        ids = list(dict.fromkeys(id for each in requests if each.hand is None and (id := _lead_of(each))))
         known = await self._or(self.history.leads(ids), {}) if ids else {}
         await self._follow(known)
         made = []

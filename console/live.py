@@ -7,11 +7,12 @@ from typing import NamedTuple, TypeVar
 from console.history import Asked
 from console.hub import Happening
 from schemas.codec import Undecodable, decode
-from schemas.records import Activity, Assignment, LeadAlert, Presence, RaisedHand, Waited, Waiting
+from schemas.records import Assignment, LeadAlert, Presence, RaisedHand, Waited, Waiting
 
 MOST = 20_000
 """Requests, alerts and mail that are remembered: the newest."""
-TOUCHES = frozenset({"accept", "attempted", "contacted", "no_show"})
+TOUCHED = frozenset({"accepted", "attempted", "contacted", "won", "lost"})
+"""Statuses that somebody's doing has brought about."""
 _T = TypeVar("_T")
 
 
@@ -59,8 +60,6 @@ class Live:
                     _put(self.alerts, alert.lead_id, alert)
             case Presence() as presence:
                 self.presence[presence.rep] = presence
-            case Activity(request_id=str(id), kind=kind, at=at) if kind in TOUCHES and id not in self._touched:
-                _put(self._touched, id, at)
             case Assignment() as assignment:
                 self._assign(assignment, happening)
 
@@ -110,6 +109,8 @@ class Live:
         self._taken_back.discard(id)
         # Two are enough: what is withdrawn was said last, and what it replaced stands again.
         _put(self._assignments, id, (*known, assignment)[-2:])
+        if assignment.status in TOUCHED and id not in self._touched:
+            _put(self._touched, id, assignment.decided_at)
         hand = self.hands.get(id)
         if hand is not None and not known:
             _put(self._took_ms, id, max(happening.at - hand.received_at, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -16,8 +17,11 @@ from schemas import readside as keys
 from schemas.codec import Undecodable, decode
 from schemas.records import Assignment, LeadAlert, LeadDuplicate, LeadState, Presence, RaisedHand, Record, Waiting
 
-PATIENCE_S = 1.0
+PATIENCE_S = 0.5
 """For one question: a page that waits longer is worse than one without history."""
+_REST_S = 3.0
+"""After a failure nothing is asked for so long, except whether it is there again: a page has many questions."""
+_SILENT = "the history does not answer"
 _STALE_MS = 10_000
 _LAG = 100
 _MOST_MOVES = 32
@@ -33,6 +37,7 @@ class RedisHistory:
         self._redis: Any = Redis.from_url(
             url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, max_connections=64
         )
+        self._rests_until = 0.0
 
     async def open_requests(self, kind: str, whose: str, most: int) -> list[Asked]:
         """See `History`."""
@@ -146,7 +151,7 @@ class RedisHistory:
     async def behind(self, now: int) -> str:
         """See `History`."""
         try:
-            async with self._asking() as base:
+            async with self._asking(rested=True) as base:
                 health = await self._redis.hgetall(base + keys.HEALTH)
         except Away as why:
             return str(why)
@@ -161,16 +166,20 @@ class RedisHistory:
             await self._redis.aclose()
 
     @contextlib.asynccontextmanager
-    async def _asking(self) -> AsyncIterator[str]:
+    async def _asking(self, *, rested: bool = False) -> AsyncIterator[str]:
         """The beginning of the keys to read; what Redis refuses becomes `Away`."""
+        if not rested and time.monotonic() < self._rests_until:
+            raise Away(_SILENT)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 generation = await self._redis.get(keys.current(self._prefix))
                 if generation is None:
                     raise Away("the history is being gathered for the first time")
                 yield keys.base(self._prefix, int(generation))
+            self._rests_until = 0.0
         except (RedisError, OSError, TimeoutError) as error:
-            raise Away("the history does not answer") from error
+            self._rests_until = time.monotonic() + _REST_S
+            raise Away(_SILENT) from error
 
     async def _asked(self, base: str, ids: list[str]) -> list[Asked]:
         async with self._redis.pipeline(transaction=False) as pipe:

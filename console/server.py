@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -70,8 +70,8 @@ class ConsoleConfig:
     desk_rules: DeskRules
     secret: bytes
     """Sessions are signed with a key made from it; the same for all consoles."""
-    passwords: Mapping[str, str] = field(default_factory=dict)
-    """Person → hash."""
+    passwords: Callable[[], Mapping[str, str]]
+    """Person → hash, as it is now."""
     prefix: str = ""
     host: str = "127.0.0.1"
     port: int = 8081

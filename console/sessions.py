@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -45,7 +45,7 @@ _Token = TypeVar("_Token", Session, Once)
 class Sessions:
     """Makes and reads cookies and one-time links; `passwords`: person → hash, as the secrets file has them."""
 
-    def __init__(self, secret: bytes, passwords: Mapping[str, str]) -> None:
+    def __init__(self, secret: bytes, passwords: Callable[[], Mapping[str, str]]) -> None:
         self._key = hashlib.blake2b(b"handraise console sessions", key=secret[:64]).digest()
         self._passwords = passwords
         self._used: dict[str, int] = {}
@@ -87,7 +87,7 @@ class Sessions:
         return found if ours else None
 
     def _seal(self, purpose: str, rep: str, body: bytes) -> bytes:
-        since = self._passwords.get(rep, "")
+        since = self._passwords().get(rep, "")
         return hmac.digest(self._key, b"\0".join((purpose.encode(), since.encode(), body)), "sha256")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class Site:
         desk: Desk,
         streams: Streams,
         sessions: Sessions,
-        passwords_of: Mapping[str, str],
-        trouble: Any,
+        passwords_of: Callable[[], Mapping[str, str]],
+        trouble: Callable[[Reader], str],
         demo_site: str | None,
     ) -> None:
         self._gather, self._people, self._desk, self._streams = gather, people, desk, streams
@@ -108,7 +108,7 @@ class Site:
         reader, page = request.state.reader, _page_of(request.query_params)
         if page == "desk" and not reader.is_manager:
             return await self.problem(request, HTTPStatus.FORBIDDEN, words.MANAGERS_ONLY)
-        return self._streams.rows(request, lambda row: self._row(row, reader, page), everybody=page != "queue")
+        return self._streams.rows(request, lambda row: self._row(row, reader, page), page)
 
     async def act(self, request: HttpRequest) -> Response:
         """A form about a request: the row as it then is; with what the desk or Kafka has to say against it."""
@@ -168,7 +168,7 @@ class Site:
         if len(tries) >= _TRIES:
             text = f"Too many wrong passwords: try again in {int(_TRY_S / 60)} minutes."
             return self._login(text, page, HTTPStatus.TOO_MANY_REQUESTS)
-        stored = self._passwords.get(rep, passwords.NOBODY)
+        stored = self._passwords().get(rep, passwords.NOBODY)
         if not await asyncio.to_thread(passwords.fits, form.get("password", ""), stored):
             if len(self._failed) > 10_000:
                 self._failed.clear()

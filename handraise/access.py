@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -32,6 +33,31 @@ def passwords(settings: Settings) -> dict[str, str]:
     return found
 
 
+class Passwords:
+    """Person → hash, read anew when the secrets file has changed; a file that is broken meanwhile changes nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._found = passwords(settings)
+        self._mark = self._look()
+
+    def __call__(self) -> dict[str, str]:
+        """As it is now."""
+        mark = self._look()
+        if mark != self._mark:
+            self._mark = mark
+            with contextlib.suppress(Failure):
+                self._found = passwords(self._settings)
+        return self._found
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = keyfile.path_of(self._settings).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+
 def set_password(settings: Settings, rep: str, password: str) -> Path:
     """Give a person of the roster a password; ends the sessions begun with the one before.  Returns the secrets file.
 
@@ -58,7 +84,7 @@ def set_password(settings: Settings, rep: str, password: str) -> Path:
 def one_time_link(settings: Settings, rep: str, next: str = "/") -> str:
     """The URL that signs a person in to the console once, within ten minutes, and shows a page.  Raises Failure."""
     _person(settings, rep)
-    sessions = Sessions(keyfile.id_key(settings, lambda _: None), passwords(settings))
+    sessions = Sessions(keyfile.id_key(settings, lambda _: None), lambda: passwords(settings))
     token = sessions.link(rep, next, time.time_ns() // 1_000_000)
     return f"http://{settings.console}/login?once={quote(token)}"
 

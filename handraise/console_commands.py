@@ -27,7 +27,7 @@ def console(site: str | None) -> None:
 def password(name: str, stdin: bool) -> None:
     """Give somebody a password for the console; NAME is the id in roster.toml.
 
-    A console that runs takes it up when it is started again.
+    It ends the sessions begun with the one before.
     """
     from handraise import access
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from rich.text import Text
 
 from deploy import probe, tools
-from handraise import keyfile, output, rules, serve, topics
+from handraise import access, keyfile, output, rules, serve, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Address, Settings
 from streams.compiled import IS_COMPILED
@@ -45,8 +45,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if kafka.ok:
         yield _topics(settings)
     yield _redis(settings)
-    yield _port("gateway", settings.gateway)
+    yield _port("gateway", "HANDRAISE_GATEWAY", settings.gateway)
+    yield _port("console", "HANDRAISE_CONSOLE", settings.console)
     yield _secrets(settings)
+    yield _passwords(settings)
     yield _rules(settings)
     yield _browser_build()
 
@@ -109,10 +111,10 @@ def _redis(settings: Settings) -> Finding:
     return Finding("redis", what, f"HANDRAISE_REDIS={settings.redis}", "`make up`, or correct the address")
 
 
-def _port(name: str, address: Address) -> Finding:
-    where = f"HANDRAISE_GATEWAY={address}"
+def _port(name: str, variable: str, address: Address) -> Finding:
+    where = f"{variable}={address}"
     if probe.http(f"http://{address}/healthz"):
-        return Finding(name, "a gateway serves", where, "")
+        return Finding(name, f"a {name} serves", where, "")
     if probe.kafka(address.port, address.host) != "no":
         return Finding(name, "something else listens there", where, "end it, or choose another port")
     return Finding(name, "the port is free", where, "")
@@ -129,6 +131,17 @@ def _secrets(settings: Settings) -> Finding:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Finding("secrets", "others can read the id key", str(path), f"chmod 600 {path}")
     return Finding("secrets", "there is an id key, for you alone", str(path), "")
+
+
+def _passwords(settings: Settings) -> Finding:
+    """A deployment that has no console needs none, so that this is nothing to mend."""
+    where = str(keyfile.path_of(settings))
+    try:
+        found = sorted(access.passwords(settings))
+    except Failure as failure:
+        return Finding("people", failure.what, failure.where, failure.remedy)
+    what = f"can sign in: {', '.join(found)}" if found else "nobody can sign in yet: `handraise password NAME`"
+    return Finding("people", what, where, "")
 
 
 def _rules(settings: Settings) -> Finding:

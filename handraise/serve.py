@@ -58,13 +58,13 @@ def console(settings: Settings, site: str | None) -> None:
         rules=rule_set.rules,
         desk_rules=rule_set.desk,
         secret=keyfile.id_key(settings, lambda said: log.warning(said)),
-        passwords=access.passwords(settings),
+        passwords=access.Passwords(settings),
         prefix=settings.prefix,
         host=settings.console.host,
         port=settings.console.port,
         demo_site=site,
     )
-    if not config.passwords and site is None:
+    if site is None and not config.passwords():
         log.warning("nobody has a password yet: `handraise password NAME` makes one")
     try:
         run(config, started=lambda host, port: log.info("console serves", url=f"http://{host}:{port}"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from schemas.wire import LOCK
 
@@ -145,10 +146,13 @@ def deliveries(notice_id: str) -> str:
     return f"deliveries:{notice_id}"
 
 
+@lru_cache(maxsize=16_384)
 def tokens(text: str) -> tuple[str, ...]:
     """The words of a name or an address by which it is found: lower case, without accents, the whole address too."""
-    plain = unicodedata.normalize("NFKD", text[:400]).casefold()
-    plain = "".join(each for each in plain if not unicodedata.combining(each))
+    plain = text[:400]
+    if not plain.isascii():
+        plain = "".join(each for each in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(each))
+    plain = plain.casefold()
     words = [word for word in _WORD.findall(plain) if len(word) >= LEAST_LETTERS]
     if "@" in plain:
         words.insert(0, plain.strip())

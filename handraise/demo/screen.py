@@ -21,6 +21,7 @@ from schemas.records import Assignment, LeadAlert
 
 _LINE_EVERY_S = 5.0
 _INDENT = 10
+_BESIDE = ": the sample site beside a rep's queue"
 _HEAD_LINES = 16
 _MOST_HANDS = 2
 _MOST_TRACE_LINES = 2
@@ -47,6 +48,8 @@ class View:
     news: list[tuple[str, str]] = field(default_factory=list)
     """(style, what happened), newest last."""
     keys: str = ""
+    is_open: bool = False
+    """Whether the console is there."""
 
     def who(self, alert: LeadAlert) -> str:
         """The lead in words."""
@@ -67,7 +70,6 @@ class Screen:
             self._live.start()
         else:
             self._print(shifts.SAID)
-            self._print(f"open {view.site}/demo: the sample site beside a rep's queue; console {view.console}")
 
     def refresh(self) -> None:
         """Show what is so now."""
@@ -80,6 +82,12 @@ class Screen:
         if time.monotonic() - self._line_at >= _LINE_EVERY_S:
             self._line_at = time.monotonic()
             self._print(_counts_line(self._view.ledger))
+
+    def opened(self) -> None:
+        """The console is there."""
+        self._view.is_open = True
+        if not self._console.is_terminal:
+            self._print(f"open {self._view.site}/demo{_BESIDE}; console {self._view.console}")
 
     def alert(self, alert: LeadAlert) -> None:
         """Somebody got hot; on a terminal the next refresh shows it."""
@@ -117,6 +125,7 @@ class Screen:
 
 def render(view: View, console: Console) -> RenderableType:
     """The whole screen, as high as the terminal at most."""
+    door = f"{view.site}/demo"
     where = f"console {view.console} · gateway {view.gateway} · Kafka {view.kafka} · topics {view.prefix}*"
     news = [Text(what, style, no_wrap=True, overflow="ellipsis") for style, what in view.news[-2:]]
     hands = _hands(view, console.width)
@@ -125,7 +134,7 @@ def render(view: View, console: Console) -> RenderableType:
         _line(Text("Simulated people on real HTTP and Kafka; minutes of a visit take seconds.", "quiet")),
         _line(Text(shifts.SAID, "quiet")),
         _line(Text(where, "quiet")),
-        _line(Text.assemble("Open ", (f"{view.site}/demo", "strong"), ": the sample site beside a rep's queue")),
+        *([_line(Text.assemble("Open ", (door, "strong"), _BESIDE))] if view.is_open else []),
         Text(),
         _counts(view.ledger),
         Text(),

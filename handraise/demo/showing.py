@@ -85,13 +85,14 @@ class Showing:
         with site.serving(f"http://{own.gateway}", stage.free_port(SITE_PORT), {"/demo": lambda: _link(own)}) as url:
             parts = stage.processes(own, folder, url)
             try:
-                await asyncio.gather(*(part.start(self._fail) for part in parts))
-                await self._unless_stopped(_all(*(part.ready() for part in parts), self._ticking(own)))
+                await asyncio.gather(*(part.start(self._fail) for part in parts.first))
+                await self._unless_stopped(_all(*(part.ready() for part in parts.first), self._ticking(own)))
                 if not self._stop.is_set():
                     self.own = own
-                    await self._show(own, sender, parts.leads, url)
+                    await asyncio.gather(*(part.start(self._fail) for part in parts.then))
+                    await self._show(own, sender, parts, url)
             finally:
-                await asyncio.gather(*(part.end() for part in parts))
+                await asyncio.gather(*(part.end() for part in (*parts.first, *parts.then)))
                 sender.close()
         if self._failed is not None:
             raise self._failed
@@ -104,7 +105,7 @@ class Showing:
             while len(ticked) < own.partitions:
                 ticked |= {seen.raw.partition for seen in await inbox.next(100)}
 
-    async def _show(self, own: Settings, sender: Sender, worker: Child, site_url: str) -> None:
+    async def _show(self, own: Settings, sender: Sender, parts: stage.Parts, site_url: str) -> None:
         view = View(
             f"http://{own.gateway}",
             f"http://{own.console}",
@@ -117,12 +118,12 @@ class Showing:
         )
         async with subscribe(own, (*books.TOPICS, *hands.TOPICS), beginning=True) as subscriber:
             screen = Screen(view)
-            works = (self._read(subscriber, screen), self._refresh(screen), self._watch(own))
+            works = (self._read(subscriber, screen), self._refresh(screen), self._watch(own, parts))
             beside = [self._beside(work) for work in works]
             try:
-                with listening({"k": lambda: self._kill(worker, screen), "q": self._stop.set}) as heard:
+                with listening({"k": lambda: self._kill(parts.leads, screen), "q": self._stop.set}) as heard:
                     view.keys = "k kills the scoring worker · q or Ctrl-C ends" if heard else ""
-                    await self._unless_stopped(self._tell(sender, view, screen))
+                    await self._unless_stopped(self._tell(sender, view, screen, parts))
                     if self._failed is None:
                         await self._settle(view)
                         self.audit = await audit.audit(own)
@@ -135,11 +136,13 @@ class Showing:
 
     # -- the story
 
-    async def _tell(self, sender: Sender, view: View, screen: Screen) -> None:
+    async def _tell(self, sender: Sender, view: View, screen: Screen, parts: stage.Parts) -> None:
         acts = self._story.history(_now_ms())
         view.phase, view.progress = f"{HISTORY_DAYS} days of history", (0, len(acts))
         await self._history(sender, view, acts)
-        view.progress = None
+        view.progress, view.phase = None, "the console starts"
+        await _all(*(part.ready() for part in parts.then))
+        screen.opened()
         await self._live(sender, view, screen)
 
     async def _history(self, sender: Sender, view: View, acts: Sequence[Act]) -> None:
@@ -238,7 +241,8 @@ class Showing:
             for alert in self._ledger.seen(records):
                 screen.alert(alert)
 
-    async def _watch(self, own: Settings) -> None:
+    async def _watch(self, own: Settings, parts: stage.Parts) -> None:
+        await parts.console.ready()
         async for assignment in watcher.shown(own.console, _link(own)):
             self._requests.shown(assignment["request_id"])
 

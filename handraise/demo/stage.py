@@ -116,6 +116,16 @@ class Parts(NamedTuple):
     mirror: Child
     console: Child
 
+    @property
+    def first(self) -> tuple[Child, ...]:
+        """Those without whom nothing happens."""
+        return self.gateway, self.leads, self.desk
+
+    @property
+    def then(self) -> tuple[Child, ...]:
+        """Those that show what has happened; they start while history is told."""
+        return self.mirror, self.console
+
 
 def processes(own: Settings, logs: Path, site: str) -> Parts:
     """The demo's processes, not yet started; `site`: the URL of the sample site."""

@@ -136,7 +136,8 @@ def _what_next(own: Settings, names: dict[str, str], ledger: Ledger, started_her
     output.say()
     output.say("Your own site: start these, and paste the snippet into its pages", "strong")
     output.copyable(f"  make up && {command} topics create")
-    output.copyable(f"  {command} worker all & {command} gateway")
+    output.copyable(f"  {command} password ana    # asks for one; ana is a person of rules/roster.toml")
+    output.copyable(f"  {command} worker all & {command} gateway & {command} console")
     output.say()
     for line in SNIPPET.format(key="demo", gateway="http://127.0.0.1:8080").splitlines():
         output.copyable(f"  {line}")

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from hypothesis import HealthCheck, Phase, given, settings
 from redis import Redis
 
@@ -95,6 +96,16 @@ class Readside:
                     await (producer.abort_transaction() if doomed else producer.commit_transaction())
         finally:
             await producer.stop()
+
+    async def expire(self, name: str, offsets: dict[int, int]) -> None:
+        """Let retention remove the records before these offsets, by partition; -1: all."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            places = {TopicPartition(physical(name, self.prefix), n): at for n, at in offsets.items()}
+            await admin.delete_records({place: RecordsToDelete(at) for place, at in places.items()})
+        finally:
+            await admin.close()
 
     async def expected(self) -> Content:
         """What the topics come to, by a naive count."""

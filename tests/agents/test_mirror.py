@@ -67,6 +67,18 @@ async def test_a_rebuild_flips_to_the_same(readside: Readside) -> None:
     assert filled.records >= 300
 
 
+async def test_what_retention_has_removed(readside: Readside) -> None:
+    """Topics that do not reach back to their beginning, or hold nothing any more, are read as far as they do."""
+    await readside.tell(long_story()[:200])
+    await readside.expire("desk.events", {0: 3})
+    await readside.expire("lead.alerts", {0: -1, 1: -1})
+    for story in (long_story()[200:300], long_story()[300:400]):
+        async with readside.mirror():
+            await readside.tell(story)
+            await readside.until_equal()
+    assert readside.generation() == 1
+
+
 async def test_one_works_and_another_stands_by(readside: Readside) -> None:
     """Of two mirrors one writes; when it leaves the other goes on."""
     await readside.tell(long_story()[:100])

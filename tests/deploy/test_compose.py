@@ -16,7 +16,7 @@ from handraise.settings import VARIABLES
 from tests.deploy import image_lock
 
 ROOT = Path(__file__).parents[2]
-PORTS = {"kafka": 9092, "redis": 6379, "gateway": 8080}
+PORTS = {"kafka": 9092, "redis": 6379, "gateway": 8080, "console": 8081}
 
 
 @cache

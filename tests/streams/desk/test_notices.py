@@ -11,7 +11,6 @@ from streams.desk.lifecycle import REASONS
 from tests.streams.desk.harness import DAY, HOUR, MINUTE, MONDAY, Box, did, hand, here, ms, waited
 
 
-
 def hot(box: Box, names: range, apart: int = MINUTE) -> Box:
     """These leads get hot, one after the other."""
     for number in names:

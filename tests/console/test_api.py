@@ -1,0 +1,105 @@
+"""The JSON API over the same facts as the pages."""
+
+import pytest
+
+from console.reader import now_ms
+from tests.console.leads import ADDRESS, elif_demir
+from tests.console.world import World
+
+NOW_S = now_ms() // 1_000
+
+
+@pytest.fixture
+def known(world: World) -> str:
+    """Elif's lead, and a hand of hers; its id."""
+    id, memory = elif_demir(NOW_S)
+    world.history.remember(id, memory)
+    world.raise_hand(lead_id=id, identifiers=(id,))
+    return id
+
+
+async def test_a_lead(world: World, known: str) -> None:
+    """The shape of `handraise lead --json`."""
+    async with world.browser("ben") as browser:
+        found = (await browser.get(f"/api/leads/{known}")).json()
+        assert {
+            "id",
+            "behaviour",
+            "fit",
+            "grade",
+            "stage",
+            "hot",
+            "owner",
+            "identifiers",
+            "reasons",
+            "moved_to",
+        } <= set(found)
+        assert found["hot"] is True
+        assert found["owner"] == "ben"
+        assert {each["value"] for each in found["identifiers"]} == {"elif", ADDRESS}
+        assert found["requests"][0]["status"] == "assigned"
+        listed = (await browser.get("/api/leads", params={"q": "demir"})).json()["leads"]
+        assert [each["id"] for each in listed] == [known]
+        missing = await browser.get("/api/leads/u_cccccccccccccccc")
+        assert (missing.status_code, missing.json()["code"]) == (404, "no_such_lead")
+
+
+async def test_the_ledger_adds_up(world: World, known: str) -> None:
+    """Rows with three decimals, whose last column sums to the score exactly."""
+    async with world.browser("ben") as browser:
+        found = (await browser.get(f"/api/leads/{known}/explain")).json()
+        later = (await browser.get(f"/api/leads/{known}/explain", params={"at": "2030-01-01"})).json()
+        wrong = await browser.get(f"/api/leads/{known}/explain", params={"at": "tomorrow"})
+    assert round(sum(row["decayed"] for row in found["rows"]), 3) == found["score"]
+    assert later["score"] < 1
+    assert wrong.status_code == 400
+
+
+async def test_timeline_alerts_assignments(world: World, known: str) -> None:
+    """What happened to a lead; what is open, by owner."""
+    async with world.browser("ben") as browser:
+        events = (await browser.get(f"/api/leads/{known}/timeline")).json()["events"]
+        assert {"RaisedHand", "Assignment"} <= {each["type"] for each in events}
+        assert all("engagement" not in each for each in events)
+        assert (await browser.get("/api/alerts")).json() == {"alerts": []}
+        mine = (await browser.get("/api/assignments", params={"owner": "ben"})).json()["assignments"]
+        assert [each["owner"] for each in mine] == ["ben"]
+        assert (await browser.get("/api/assignments", params={"owner": "ana"})).json() == {"assignments": []}
+
+
+async def test_activities(world: World, known: str) -> None:
+    """Done, refused with a reason, or bad; `acknowledge` is another name of accept."""
+    async with world.browser("ben") as browser:
+        path = f"/api/leads/{known}/activities"
+        done = await browser.post(path, json={"kind": "acknowledge"})
+        assert (done.status_code, done.json()["assignment"]["status"]) == (200, "accepted")
+        refused = await browser.post(path, json={"kind": "acknowledge"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "refused")
+        for bad in ({}, {"kind": "fly"}, {"kind": "decline"}, {"kind": "accept", "request_id": "<>"}, [], "x"):
+            assert (await browser.post(path, json=bad)).status_code == 400
+        assert (await browser.post(path, content=b"{")).status_code == 400
+        assert (await browser.post(path, content=b"1" * 100_000)).status_code == 413
+        assert (await browser.post("/api/leads/nobody/activities", json={"kind": "accept"})).status_code == 400
+        world.kafka.away = True
+        away = await browser.post(path, json={"kind": "contacted"})
+        assert (away.status_code, away.json()["code"]) == (503, "kafka_away")
+
+
+async def test_taken_down_and_no_word_yet(world: World, known: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """202 while the desk is silent."""
+    monkeypatch.setattr("console.saying.PATIENCE_S", 0.05)
+    world.kafka.mute = True
+    async with world.browser("ben") as browser:
+        answer = await browser.post(f"/api/leads/{known}/activities", json={"kind": "accept"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "taken_down")
+
+
+async def test_health_and_metrics_need_no_login(world: World) -> None:
+    """What probes ask for; every metric of the list is there and no label names a person."""
+    world.raise_hand()
+    async with world.browser() as browser:
+        assert (await browser.get("/healthz")).status_code == 200
+        assert (await browser.get("/readyz")).json()["status"] == "ready"
+        text = (await browser.get("/metrics")).text
+    assert "handraise_console_listeners" in text
+    assert "Jonas" not in text
