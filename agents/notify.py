@@ -32,12 +32,12 @@ from schemas.topics import physical
 from schemas.wire import Undecodable
 from streams.delivery import EMAIL, Channels, Item, Outbox, Verdict
 from streams.desk.words import VISITOR
-from streams.letters import letter, payload
+from streams.letters import headers, letter, payload
 
 ROLE = "notify"
 NOTICES = "desk.notices"
 DELIVERIES = "alert.deliveries"
-MOST_PENDING = 5_000
+MOST_PENDING = 50_000
 """So many notices are held; the others wait on the topic."""
 SESSION_MS = 6_000
 """After so long another one takes over from one that died; brokers take no shorter session unless told to."""
@@ -241,7 +241,10 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _settle(self, deliveries: list[Delivery], producer: AIOKafkaProducer, outbox: Outbox) -> None:
         """Record, and know it from then on."""
         topic = physical(DELIVERIES, self._config.prefix)
-        waiting = [(each, await producer.send(topic, encode(each), each.notice_id.encode())) for each in deliveries]
+        waiting = [
+            (each, await producer.send(topic, encode(each), each.notice_id.encode(), headers=headers(each)))
+            for each in deliveries
+        ]
         for delivery, acknowledged in waiting:
             await acknowledged
             self._unrecorded.pop(delivery.delivery_id, None)

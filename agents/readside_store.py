@@ -115,8 +115,8 @@ class Store:
 
     async def flip(self, generation: int) -> None:
         """Read this generation from now on, and forget the older ones."""
-        await self._redis.set(keys.current(self._prefix), generation)
-        await asyncio.sleep(GRACE_S)
+        if await self._redis.set(keys.current(self._prefix), generation, get=True) is not None:
+            await asyncio.sleep(GRACE_S)
         await self.forget_before(generation)
 
     async def forget_before(self, generation: int) -> None:

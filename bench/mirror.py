@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.mirror import MOST_RECORDS
 from agents.readside_store import Store
 from bench import kit
 from bench.kit import Row
@@ -27,7 +28,6 @@ from streams.readside import fold
 from streams.readside_batch import Batch
 
 NOW = 1_795_428_000_000
-BATCH = 4_000
 EVENTS_OF_A_LEAD = 5
 
 
@@ -104,7 +104,7 @@ async def _write(url: str, records: list[Said], number: int) -> None:
     generation = await store.begin({"layout": keys.LAYOUT})
     rest, place = iter(records), None
     base = keys.base(f"bench{number}.", generation)
-    while part := list(islice(rest, BATCH)):
+    while part := list(islice(rest, MOST_RECORDS)):
         batch = Batch()
         for each in part:
             batch.add(fold(each.topic, each.key, each.value, NOW))

@@ -85,7 +85,7 @@ class Gather:
         asked = await self._or(self.history.open_requests("hands", "all", MOST_ROWS), [])
         asked += await self._or(self.history.pending(_PENDING), [])
         hands = [each for each in self._newest(asked) if views.is_open(each) and each.hand is not None]
-        rows = await self.rows(hands, reader, now)
+        rows = sorted(await self.rows(hands, reader, now), key=views.order_of_desk)
         waiting = [row for row in rows if row.kind == views.HAND and not row.owned]
         queues = []
         for name, responsible in self.desk_rules.routing.queues.items():

@@ -11,7 +11,7 @@ from console.history import KnownLead
 from console.live import Request
 from console.person import Event, Identifier, Ledger
 from console.saying import Desk, Word
-from console.views import Reader, Row, is_open
+from console.views import Reader, Row, is_open, is_part_of_a_hand
 from schemas.records import Activity, Record
 from streams import links
 
@@ -94,7 +94,9 @@ class People:
         known, standing = facts.known, facts.standing
         lead = standing.lead if standing else None
         name, company = person.name_of(lead, facts.requests, known.alert, known.id)
-        rows = await self._gather.rows([each for each in facts.requests if is_open(each)], reader, now)
+        rows = await self._gather.rows(
+            [each for each in facts.requests if is_open(each) and not is_part_of_a_hand(each)], reader, now
+        )
         records = await self.timeline(facts)
         score, level = _score(known, standing)
         return LeadPage(

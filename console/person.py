@@ -45,6 +45,8 @@ class LedgerLine(NamedTuple):
     raw: str
     limited: str
     decayed: str
+    exact: str
+    """The same with three decimals: these add up."""
     cut: bool
     """Whether a limit or clearing has left nothing of it."""
 
@@ -54,6 +56,7 @@ class Ledger(NamedTuple):
 
     lines: list[LedgerLine]
     total: str
+    exact: str
 
 
 class Event(NamedTuple):
@@ -129,11 +132,13 @@ def ledger_of(stands: Standing, rules: Rules, id: str, reader: Reader, now: int)
                 device=str(numbers.get(row.device or "", "")),
                 raw="" if is_cap else words.points(row.raw_millipoints, 1),
                 limited="" if is_cap else words.points(row.limited_millipoints, 1),
-                decayed=words.points(row.decayed_millipoints, 3),
+                decayed=words.points(row.decayed_millipoints, 1),
+                exact=words.points(row.decayed_millipoints, 3),
                 cut=bool(row.event_id and row.raw_millipoints and not row.limited_millipoints),
             )
         )
-    return Ledger(lines[::-1], words.points(explained.score_millipoints, 3))
+    score = explained.score_millipoints
+    return Ledger(lines[::-1], words.points(score, 1), words.points(score, 3))
 
 
 def events(records: list[Record], desk_rules: DeskRules, reader: Reader, now: int) -> list[Event]:
@@ -155,11 +160,12 @@ def suspicions(found: list[LeadDuplicate], id: str) -> list[tuple[str, str]]:
     ]
 
 
-def _place(record: Record) -> tuple[int, int, int]:
+def _place(record: Record) -> tuple[int, int, int, int]:
     """In time; within a second (leads have no finer clock) the lead comes before the desk, each in its own order."""
     at = getattr(record, "at", 0) or getattr(record, "decided_at", 0) or getattr(record, "requested_at", 0)
     is_desk = not isinstance(record, LeadTransition | LeadAlert)
-    return at // 1_000, at if is_desk else 0, getattr(record, "source_offset", 0)
+    stage = STAGES.index(record.after) if isinstance(record, LeadTransition) and record.after in STAGES else 0
+    return at // 1_000, at if is_desk else 0, getattr(record, "source_offset", 0), stage
 
 
 def _told(record: Record, rules: DeskRules) -> tuple[int, str, str, str]:

@@ -108,7 +108,7 @@ class Site:
         reader, page = request.state.reader, _page_of(request.query_params)
         if page == "desk" and not reader.is_manager:
             return await self.problem(request, HTTPStatus.FORBIDDEN, words.MANAGERS_ONLY)
-        return self._streams.rows(request, lambda row: self._row(row, reader, page), everybody=page != "queue")
+        return self._streams.rows(request, lambda row: self._row(row, reader, page), page)
 
     async def act(self, request: HttpRequest) -> Response:
         """A form about a request: the row as it then is; with what the desk or Kafka has to say against it."""

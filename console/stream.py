@@ -44,9 +44,9 @@ class Streams:
         """Alerts, assignments and what is withdrawn, for services."""
         return _response(self._json(_since(request), request.state.until))
 
-    def rows(self, request: HttpRequest, render: Render, *, everybody: bool) -> EventSourceResponse:
-        """Rows for the reader's page, or for the desk board where everybody's stand."""
-        return _response(self._rows(_since(request), request.state.reader, request.state.until, render, everybody))
+    def rows(self, request: HttpRequest, render: Render, page: str) -> EventSourceResponse:
+        """Rows for the reader's queue; for the desk board, where everybody's hands stand; for the page of a lead."""
+        return _response(self._rows(_since(request), request.state.reader, request.state.until, render, page))
 
     async def _json(self, since: int | None, until: int) -> AsyncIterator[ServerSentEvent]:
         listener, past, whole = self._hub.listen(since, _is_public)
@@ -62,7 +62,7 @@ class Streams:
             self._hub.leave(listener)
 
     async def _rows(
-        self, since: int | None, reader: Reader, until: int, render: Render, everybody: bool
+        self, since: int | None, reader: Reader, until: int, render: Render, page: str
     ) -> AsyncIterator[ServerSentEvent]:
         listener, past, whole = self._hub.listen(since, _is_for_pages)
         loop, pending, trouble = asyncio.get_running_loop(), dict[str, float](), ""
@@ -76,7 +76,7 @@ class Streams:
                         continue
                     if isinstance(each.record, Assignment):
                         pending.pop(each.record.request_id, None)
-                    async for event in self._tell(each, reader, render, everybody):
+                    async for event in self._tell(each, reader, render, page):
                         yield event
                 for id in [id for id, due in pending.items() if due <= loop.time()]:
                     del pending[id]
@@ -93,19 +93,16 @@ class Streams:
             self._hub.leave(listener)
 
     async def _tell(
-        self, happening: Happening, reader: Reader, render: Render, everybody: bool
+        self, happening: Happening, reader: Reader, render: Render, page: str
     ) -> AsyncIterator[ServerSentEvent]:
         match happening.record:
             case Assignment() as assignment:
                 request = await self._gather.request(assignment.request_id)
                 if request is None:  # the only decision was withdrawn, and the hand is older than the console
                     return
-                stays = views.is_open(request) and (
-                    request.hand is not None or assignment.follow_up_class != "hot_lead"
-                )
-                if stays if everybody else views.concerns(request, reader):
+                if _stands(request, reader, page):
                     yield await self._row(request, reader, render, happening)
-                elif everybody or assignment.cause not in _FIRST:
+                elif page != "queue" or assignment.cause not in _FIRST:
                     gone = {
                         "id": assignment.request_id,
                         "text": views.has_it(request, self._gather.desk_rules, reader, now_ms()),
@@ -114,7 +111,7 @@ class Streams:
             case Notice(to=to, kind="taken", text=text) if to == reader.id and not happening.withdrawn:
                 note = {"id": happening.id, "text": text}
                 yield ServerSentEvent(json.dumps(note), event="note", id=str(happening.at))
-            case Presence(rep=rep, state=state) if everybody or rep == reader.id:
+            case Presence(rep=rep, state=state) if page == "desk" or rep == reader.id:
                 yield ServerSentEvent(json.dumps({"rep": rep, "state": state}), event="presence", id=str(happening.at))
 
     async def _row(
@@ -125,6 +122,14 @@ class Streams:
         if happening is not None and request.took_ms is not None and request.assignment is happening.record:
             self._metrics.hand_seconds.observe(request.took_ms / 1_000)
         return ServerSentEvent(render(row), event="row", id=str(happening.at if happening else now))
+
+
+def _stands(request: Request, reader: Reader, page: str) -> bool:
+    """Whether a request has a row on a page."""
+    if page == "queue":
+        return views.concerns(request, reader)
+    is_shown = request.hand is not None if page == "desk" else not views.is_part_of_a_hand(request)
+    return is_shown and views.is_open(request)
 
 
 def _response(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:

@@ -82,6 +82,11 @@ class Row:
     standing: Standing | None
 
     @property
+    def way(self) -> str:
+        """The way to the last decision."""
+        return " · ".join(self.trace[1:] or self.trace)
+
+    @property
     def is_hand(self) -> bool:
         """Whether somebody has raised a hand."""
         return self.kind in (HAND, SUSPECT)
@@ -90,6 +95,11 @@ class Row:
 def is_open(request: Request) -> bool:
     """Whether something is still to be done."""
     return request.assignment is None or request.assignment.status in OPEN
+
+
+def is_part_of_a_hand(request: Request) -> bool:
+    """Whether a lead that was followed up has raised a hand since: then the hand's row stands for both."""
+    return request.id.startswith("w") and kind_of(request) in (HAND, SUSPECT)
 
 
 def kind_of(request: Request) -> str:
@@ -104,7 +114,7 @@ def kind_of(request: Request) -> str:
 def concerns(request: Request, reader: Reader) -> bool:
     """Whether a request stands on the reader's page: theirs, or a raised hand that nobody has and they could take."""
     assignment = request.assignment
-    if not is_open(request):
+    if not is_open(request) or is_part_of_a_hand(request):
         return False
     if assignment is None:
         return request.hand is not None
@@ -116,8 +126,13 @@ def concerns(request: Request, reader: Reader) -> bool:
 
 
 def order(row: Row) -> tuple[int, int, str]:
-    """Most urgent first, without a word about what was never due."""
+    """What is due first comes first, what is not due last."""
     return (row.due or 1 << 62, row.asked_at, row.id)
+
+
+def order_of_desk(row: Row) -> tuple[bool, int, int, str]:
+    """What nobody has comes first."""
+    return (row.owned, *order(row))
 
 
 def row(
@@ -184,6 +199,8 @@ def has_it(request: Request, rules: DeskRules, reader: Reader, now: int) -> str:
     assignment = request.assignment
     if assignment is None:
         return "nobody has it yet"
+    if is_part_of_a_hand(request) and is_open(request):
+        return "has raised a hand"
     at = words.clock(assignment.decided_at, now, reader.zone)
     status = words.STATUS.get(assignment.status, assignment.status)
     if assignment.status in FINAL:

@@ -136,7 +136,7 @@ def span(ms: int) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
+        return f"{hours} h {minutes:02d}" if minutes and hours < 10 else f"{hours} h"
     days = hours // 24
     return "1 day" if days == 1 else f"{days} days"
 

@@ -1,4 +1,4 @@
-"""The lead fold with its common events compiled (streams/kernel.pyx), where that was compiled; else in Python alone.
+"""The lead fold with its common records compiled (streams/kernel.pyx), where that was compiled; else in Python alone.
 
 Both publish the same, to the byte: Python is the definition.
 """
@@ -6,11 +6,13 @@ Both publish the same, to the byte: Python is the definition.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from streams import state
 from streams.fold import InboxRecord, Sealed
 from streams.lead_fold import CLOCK, LeadFold
 from streams.rules import Rules
+from streams.state import Lead
 
 try:
     from streams.kernel import Kernel, partition_of
@@ -29,7 +31,7 @@ def lead_fold(
 
 
 class CompiledFold(LeadFold):
-    """A lead fold that leaves common events to the kernel.
+    """A lead fold that leaves common records to the kernel.
 
     Its states dict is up to date after each record, because the kernel knows of nothing else.
     """
@@ -40,7 +42,9 @@ class CompiledFold(LeadFold):
         super().__init__(partition, states, rules, partitions, accept_poison)
         self._publisher.partition_of = partition_of
         remember, claim = self._agenda.add, self._forwarding.claim
-        self._kernel = Kernel(rules, partition, partitions, states, self._touched, self._publisher, remember, claim)
+        self._kernel = Kernel(
+            rules, partition, partitions, states, self._touched, self._publisher, remember, claim, self._judge_changed
+        )
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
@@ -65,6 +69,14 @@ class CompiledFold(LeadFold):
             self._sealed_now = self._now
         self._touched.clear()
         return Sealed(changes, self._publisher.take())
+
+    def _judge_changed(self, record: InboxRecord, key: bytes, kind: str, event_id: bytes | None, fell: bool) -> None:
+        """Stage and heat of a lead that the kernel has changed."""
+        publisher = self._publisher
+        publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
+        lead = cast("Lead", self.state(key))
+        self._judge(key, lead, kind, event_id, lead.as_of, fell)
+        self._write_back()
 
     def _write_back(self) -> None:
         """Encode what Python has changed."""

@@ -26,6 +26,7 @@ from streams.union import lead_of, memory_of, unite
 
 MOVED_IDLE_S = 180 * DAY_S
 """An address that nothing used for so long is forgotten."""
+LINKED = "it was linked to a stronger identifier"
 MOST_OWNERS = 16
 """An identifier that more leads have owned or claimed is nobody's."""
 _OWNER_MARK = 6
@@ -175,7 +176,7 @@ class Forwarding:
             if key.startswith(b"u_"):
                 self._lost(owner, key.decode(), at, "claimed", key.decode())
             else:
-                self._move(key, found, owner, at, "link", "it was linked to a stronger identifier")
+                self._move(key, found, owner, at, "link", LINKED)
         else:
             self._address(key, owner, at, found)
 

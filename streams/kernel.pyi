@@ -11,7 +11,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     """What `schemas.keys.partition_of` says."""
 
 class Kernel:
-    """Folds the common events of one partition."""
+    """Folds the common records of one partition."""
 
     def __init__(
         self,
@@ -22,7 +22,8 @@ class Kernel:
         touched: dict[bytes, int],
         publisher: Publisher,
         remember: Callable[[int, bytes], None],
-        claim: Callable[[str, Link], None],
+        claim: Callable[[str, Link, str | None], None],
+        judge: Callable[[InboxRecord, bytes, str, bytes | None, bool], None],
     ) -> None: ...
     def fold(self, records: Sequence[InboxRecord], start: int, now: int) -> int:
         """Fold records from a place on, as long as they are common; the place of the first that is not."""

@@ -1,9 +1,10 @@
 # cython: language_level=3, cdivision=True
-"""The common event of the lead fold, compiled: the same bytes as `streams.lead_fold` makes, in a fraction of the time.
+"""The common records of the lead fold, compiled: the same bytes as `streams.lead_fold` makes, in a fraction of the time.
 
-Common is a well-formed engagement that is filtered, or comes in order and does not change its lead's heat: about 99 of
-100.  All else is left to Python, whose word is the definition: ticks, mail, events out of order, the folding of old
-ones, and whatever is odd, too long or too large for what is planned here.  That is "not common", never an error.
+Common are a well-formed engagement, in order or not, a link, and an absorbed lead: over 99 of 100.  All else is left to
+Python, whose word is the definition: ticks, other mail, the folding of old events, and whatever is odd, too long or too
+large for what is planned here.  That is "not common", never an error.  And where a lead may have come to another stage
+or heat, Python judges it when the kernel has written it.
 
 A state goes in as bytes and comes out as bytes (`streams.state` says how they are laid out): it is read into a C struct
 whose texts and columns point into the bytes, changed there, and written anew.  No length is believed: a cursor never
@@ -16,25 +17,29 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from schemas import keys
 from schemas.fast import long as avro_long
 from schemas.fields import LAYOUTS
 from schemas.head import HOT_PREFIX
 from schemas.wire import LOCK, prefix
-from streams import contact, decay, forwarding, lead_fold, ledger, lifecycle, links, state
+from streams import contact, decay, forwarding, lead_fold, ledger, lifecycle, links, publish, state
 from streams.conditions import holding
 from streams.fold import Output
-from streams.publish import INBOX, SOURCE, SPECVERSION, STATE
+from streams.publish import INBOX, SOURCE, SPECVERSION, STATE, TRANSITION
 
 include "kernel_layout.pxi"
 include "kernel_bytes.pxi"
 include "kernel_lead.pxi"
+include "kernel_rest.pxi"
 include "kernel_event.pxi"
 include "kernel_rules.pxi"
 include "kernel_ledger.pxi"
+include "kernel_union.pxi"
 include "kernel_publish.pxi"
+include "kernel_memory.pxi"
+include "kernel_book.pxi"
 include "kernel_mail.pxi"
 
 
@@ -45,34 +50,8 @@ def partition_of(bytes key, uint32_t partitions):
     return partition_hash(<const uint8_t *> PyBytes_AS_STRING(key)) % partitions
 
 
-cdef class Kernel:
-    """Folds the common events of one partition, and publishes the states of its leads."""
-    cdef dict _states, _touched
-    cdef object _publisher, _remember, _claim
-    cdef Matcher _matcher
-    cdef Scorer _scorer
-    cdef StateWriter _writer
-    cdef uint32_t _partition, _partitions
-    cdef int64_t _model, _lowest_mark, _mql_at, _hot_at, _anonymous_idle_s
-    cdef uint8_t *_scratch
-    cdef Py_ssize_t _room
-
-    def __dealloc__(self):
-        PyMem_Free(self._scratch)
-
-    def __init__(self, rules, partition, partitions, states, touched, publisher, remember, claim):
-        """`states` and `touched` (key → offset) are the fold's own and change in place.
-
-        `remember(due, key)` is told when a tick is to look at a new lead, `claim(owner, link)` which identifier is to
-        be told whose it is.
-        """
-        self._states, self._touched = states, touched
-        self._publisher, self._remember, self._claim = publisher, remember, claim
-        self._partition, self._partitions = partition, partitions
-        self._model, self._anonymous_idle_s = rules.number, rules.anonymous_idle_s
-        self._lowest_mark, self._mql_at, self._hot_at = rules.lowest_mark, rules.mql_at, rules.hot_at
-        self._matcher, self._scorer = Matcher(rules), Scorer(rules)
-        self._writer = StateWriter(rules, partition, self._scorer)
+cdef class Kernel(Mailbox):
+    """Folds the common records of one partition, and publishes the states of its leads."""
 
     def fold(self, records, Py_ssize_t start, int64_t now):
         """Fold records from a place on, as long as they are common; the place of the first that is not."""
@@ -94,7 +73,8 @@ cdef class Kernel:
         cdef Claims claims
         cdef PyObject *found
         cdef int64_t at, inquiry_score
-        cdef bint fell = False, is_human, is_heard
+        cdef bint fell = False, is_human, is_heard, stays
+        cdef int place
         if type(given) is not bytes or type(given_key) is not bytes or len(<bytes> given_key) != IDENTIFIER_SIZE:
             return False
         value, key = given, given_key
@@ -103,9 +83,9 @@ cdef class Kernel:
         if not PREFIX_SIZE < read.size <= MOST_BYTES:
             return False
         version = VERSIONS.get(value[:PREFIX_SIZE])
-        if version is None and value[:PREFIX_SIZE] == LINK_PREFIX:
-            return self._link(record, key, read, now)
-        if version is None or not read_event(read, version.has_identifiers, &event):
+        if version is None:
+            return self._mail(record, key, value, now)
+        if not read_event(read, version.has_identifiers, &event):
             return False
         if not 0 <= event.ms <= LAST_MS or event.ms > <int64_t> record.timestamp + DAY_S * 1_000:
             return False
@@ -118,171 +98,92 @@ cdef class Kernel:
         if found == NULL:
             if not self._begin(&lead, at, now, id):
                 return False
-        elif not read_lead(slice_of(<bytes> found), &lead) or lead.model != self._model:
+        elif not read_lead(slice_of(<bytes> found), &lead):
             return False
         is_human = event.verdict.size == 5 and memcmp(event.verdict.at, b"human", 5) == 0
         if not is_human or holds(lead.ids.old, event.id):
-            return self._quarantine(record, key, value, version, &event, is_human)
+            return quarantine(self._publisher, record.offset, key, value, version, &event, is_human)
         matched = self._matcher.of(version, &event)
         if matched is None:
             return False
         lead.as_of = max(at, now, lead.as_of)
         rest = b"\x90"
         if found == NULL and id[0] != DEVICE:
-            rest = self._first_known(&lead, version, &event, id)
+            rest = first_known(&lead, version, &event, id)
             if rest is None:
                 return False
             lead.rest = slice_of(rest)
         if not self._enter(&lead, &event, id, matched, &claims, &fell):
             return False
         if matched.keeps_title:
-            rest = self._with_titles(&lead, &event, matched)
+            rest = with_titles(lead.rest, &event, matched)
             if rest is None:
                 return False
             lead.rest = slice_of(rest)
         is_heard = event.email.at != NULL and (lead.email.at == NULL or not same(lead.email, event.email))
         if is_heard or matched.is_email_click and event.email.at != NULL:
-            rest = self._with_email(&lead, &event, matched)
+            rest = with_email(&lead, &event, matched)
             if rest is None:
                 return False
             lead.rest = slice_of(rest)
-        if not self._stays(&lead, matched, id, fell, &inquiry_score):
-            return False
-        # From here on nothing can be left to Python.
+        # From here on nothing can be left to Python but to judge.
+        stays = self._stays(&lead, matched.asks, id, fell, &inquiry_score)
+        if found == NULL and lead.wake:
+            if stays:
+                self._remember(lead.wake, key)
+            else:
+                lead.wake = 0
         self._write(&lead, key)
         self._touched[key] = record.offset
-        if found == NULL and lead.wake:
-            self._remember(lead.wake, key)
-        if claims.count or inquiry_score >= 0:
-            self._tell(record, key, &lead, &event, &claims, inquiry_score)
-        return True
-
-    cdef bint _link(self, record, bytes key, Slice read, int64_t now) except -1:
-        """A lead says that an identifier is its own, under which nobody has been: an address is left there."""
-        cdef Cursor c = cursor(read.at + PREFIX_SIZE, read.size - PREFIX_SIZE)
-        cdef Slice owner = read_avro_text(&c)
-        cdef int64_t ms = read_avro_long(&c), wake
-        cdef const uint8_t *id = <const uint8_t *> PyBytes_AS_STRING(key)
-        if read_branch(&c) or c.bad or c.at != c.end or owner.size != IDENTIFIER_SIZE or not may_link(owner.at, id):
-            return False
-        if not 0 <= ms <= LAST_MS or ms > <int64_t> record.timestamp + DAY_S * 1_000:
-            return False
-        if PyDict_GetItemWithError(self._states, key) != NULL:
-            return False
-        if partition_hash(id) % self._partitions != self._partition:
-            return False
-        wake = max(ms // 1_000, now) + MOVED_IDLE_S
-        self._states[key] = address_to(owner.at, ms // 1_000, wake)
-        self._touched.setdefault(key, SILENT)
-        self._remember(wake, key)
+        for place in range(claims.count):
+            self._tell(key, lead.links + claims.places[place], at, None)
+        if not stays:
+            self._judge(record, key, text_of(event.kind), event.id[:8], fell)
+        elif inquiry_score >= 0:
+            self._inquire(key, record.offset, &lead, &event, inquiry_score)
         return True
 
     cdef bint _begin(self, Lead *lead, int64_t at, int64_t now, const uint8_t *id) noexcept:
         """A new lead; False for a record that does not belong here."""
-        if at < HORIZON_S + WEEK_S or not is_id(id) or not id[0] in (DEVICE, EMAIL, USER):
+        if at < HORIZON_S + WEEK_S or not self._is_own(id) or not id[0] in (DEVICE, EMAIL, USER):
             return False
-        if partition_hash(id) % self._partitions != self._partition:
-            return False
-        memset(lead, 0, <uint8_t *> lead.links - <uint8_t *> lead)
-        lead.links_size = 0
+        empty(lead)
         lead.model, lead.line = self._model, line_for(at)
         lead.first_seen = lead.last_seen = at
         lead.as_of = lead.stage_since = max(at, now)
         if id[0] == DEVICE:
             lead.wake = lead.as_of + self._anonymous_idle_s
-        lead.cleared.at, lead.cleared.size = <const uint8_t *> b"\x80", 1
-        lead.rest.at, lead.rest.size = <const uint8_t *> b"\x90", 1
-        return True
-
-    cdef bytes _first_known(self, Lead *lead, Version version, const Event *event, const uint8_t *id):
-        """The rest of a new lead: what its key was made of, if the event tells it; None where the record is odd."""
-        cdef Cursor c = event.behind
-        cdef Slice made_of = event.email
-        if id[0] == USER:
-            made_of.at, made_of.size = NULL, 0
-            pass_over(&c, version.before_user_id)
-            if read_branch(&c):
-                made_of = read_avro_text(&c)
-            if c.bad or made_of.size > MOST_CHARACTERS or made_of.at != NULL and not is_utf8(made_of):
-                return None
-        elif made_of.size:
-            lead.email = made_of
-        return with_known(lead, id[0], made_of, event.ms // 1_000) if made_of.size else b"\x90"
-
-    cdef bytes _with_email(self, Lead *lead, const Event *event, Matched matched):
-        """The rest with the address that the event came with; None where that is left to Python."""
-        cdef Known known
-        if not read_known(lead, event.email, &known) or matched.is_email_click and known.is_unverified:
-            return None
-        lead.email = event.email
-        if known.has_email or <int64_t> known.count >= MOST_KNOWN:
-            return lead.rest.at[: lead.rest.size]
-        return None if matched.is_email_click else with_known(lead, EMAIL, event.email, event.ms // 1_000)
-
-    cdef int _tell(self, record, bytes key, Lead *lead, const Event *event, Claims *claims, int64_t score) except -1:
-        """What an event has others hear, beside the state."""
-        cdef int place
-        cdef int64_t at = event.ms // 1_000
-        cdef bytes id
-        self._publisher.offset, self._publisher.count = record.offset, 0
-        for place in range(claims.count):
-            id = lead.links[claims.places[place] : claims.places[place] + IDENTIFIER_SIZE]
-            if may_link(<const uint8_t *> PyBytes_AS_STRING(key), <const uint8_t *> PyBytes_AS_STRING(id)):
-                value = link_of(<const uint8_t *> PyBytes_AS_STRING(key), at)
-                self._publisher.publish([Output(INBOX, partition_of(id, self._partitions), id, value, [])])
-            else:
-                self._claim(key.decode(), links.Link(id, at, at, OURS))
-        if score >= 0:
-            asked = text_of(event.kind) if key[0] == DEVICE and lead.email.at == NULL else ""
-            self._publisher.inquiry(key, lead.as_of, asked, score, event.id[:8].hex())
-        return 0
-
-    cdef bint _quarantine(self, record, bytes key, bytes value, Version version, Event *event, bint human) except -1:
-        """Keep an event out of scoring, with the reasons."""
-        cdef Cursor c = event.behind
-        cdef int64_t left
-        cdef list reasons = []
-        if not is_utf8(event.kind) or not is_utf8(event.asset):
-            return False
-        try:
-            verdict = "duplicate" if human else text_of(event.verdict)
-            if human:
-                reasons.append("the lead already has this event")
-            else:
-                pass_over(&c, version.before_reasons)
-                left = read_block(&c)
-                while left and not c.bad:
-                    reasons.append(text_of(read_avro_text(&c)))
-                    left -= 1
-                    if left == 0:
-                        left = read_block(&c)
-                if c.bad:
-                    return False
-        except UnicodeDecodeError:
-            return False
-        self._publisher.offset, self._publisher.count = record.offset, 0
-        self._publisher.quarantine(key, value, event.id[:8], verdict, tuple(reasons), event.ms)
         return True
 
     cdef bint _enter(
         self, Lead *lead, const Event *event, const uint8_t *id, Matched matched, Claims *claims, bint *fell
-    ) noexcept:
+    ) except -1:
         """Into the ledger, as `streams.ledger.add` does it."""
         cdef int64_t at = event.ms // 1_000
         cdef Compiled[MOST_MATCHED] on_visit
         cdef uint8_t[4] time
+        cdef uint8_t origin
         cdef int place, visit_count = 0
+        cdef Lead nothing
         if at > lead.last_seen:
             lead.last_seen = at
         elif at < lead.first_seen:
             lead.first_seen = at
         lead.events += 1
-        if lead.times.old.size >= 4 * MAX_EVENTS:
+        if lead.times.old.size >= 4 * MAX_EVENTS or not see(lead, event, id, at, claims, &origin):
             return False
-        if not see(lead, event, id, at, claims) or not move_line(lead, at) or at < lead.line:
+        if lead.model != self._model:
+            empty(&nothing)
+            if not self._unite(lead, &nothing, NULL):
+                return False
+            fell[0] = True
+        if not move_line(lead, at) or at < lead.line:
             return False
         if lead.times.old.size >= 4 and at < time_at(lead, lead.times.old.size // 4 - 1):
-            return False
+            if fell[0]:  # the room for what was derived anew is taken
+                return False
+            fell[0] = True
+            return self._insert(lead, event, matched, at, origin)
         if matched.is_page:
             append(&lead.marks, <const char *> b"\x01", 1)
             visit_count = self._matcher.next_page(lead, at, on_visit)
@@ -292,84 +193,42 @@ cdef class Kernel:
         for place in range(visit_count):
             if not on_visit[place].is_common or not count_match(lead, on_visit[place], NULL, at, fell):
                 return False
+        note_origin(lead, origin)
         put_little_endian(time, at)
         append(&lead.times, time, 4)
         append(&lead.ids, event.id, 8)
         append(&lead.marks, <const char *> b"\0", 1)
         return True
 
-    cdef bytes _with_titles(self, const Lead *lead, const Event *event, Matched matched):
-        cdef Slice rest = lead.rest, title
-        cdef bytes made = None
+    cdef bint _insert(self, Lead *lead, const Event *event, Matched matched, int64_t at, uint8_t origin) except -1:
+        """Put an event into its place among those that came before it."""
+        cdef Lead one
+        cdef uint8_t[4] time
+        cdef uint8_t[256] place_of
         cdef int place
-        title = shortened(event.title if event.title.size else event.asset, MOST_TITLE)
+        empty(&one)
+        put_little_endian(time, at)
+        one.times.old.at, one.times.old.size = time, 4
+        one.ids.old.at, one.ids.old.size = event.id, 8
+        one.origins.old.at, one.origins.old.size = &origin, 1
+        place_of[origin] = origin
+        if matched.is_page:
+            append(&one.marks, <const char *> b"\x01", 1)
         for place in range(matched.count):
-            if matched.compiled[place].keeps_title:
-                made = with_title(rest, matched.compiled[place].code, title)
-                if made is None:
-                    return None
-                rest = slice_of(made)
-        return made
+            append(&one.marks, matched.compiled[place].cut, matched.compiled[place].mark_size)
+            if matched.compiled[place].once:
+                append(&one.onces, matched.onces[place], 8)
+        append(&one.marks, <const char *> b"\0", 1)
+        one.marks.old.at, one.marks.old.size = one.marks.added, one.marks.added_size
+        one.onces.old.at, one.onces.old.size = one.onces.added, one.onces.added_size
+        return self._unite(lead, &one, place_of)
 
-    cdef bint _stays(self, Lead *lead, Matched matched, const uint8_t *id, bint fell, int64_t *inquiry_score) noexcept:
-        """Whether stage, heat and what a tick is to look at stay as they are.
+    cdef bint _unite(self, Lead *lead, const Lead *other, const uint8_t *place_of) except -1:
+        """Give a lead the events of another one, and derive anew what follows from its events."""
+        cdef Rest rest
+        return (
+            read_rest(lead.rest, &rest)
+            and self._rebuilder.merge(lead, other, place_of)
+            and self._rebuilder.rebuild(lead, &rest)
+        )
 
-        Or the visitor becomes an inquiry: then `inquiry_score` is its score, else -1.
-        """
-        cdef int64_t score, ceiling
-        cdef Known known
-        inquiry_score[0] = -1
-        if lead.stage == VISITOR and (lead.email.at != NULL or id[0] != DEVICE or matched.asks):
-            if not self._scorer.score(lead, lead.as_of, inquiry_score, &ceiling):
-                return False
-            lead.stage, lead.stage_since = INQUIRY, lead.as_of
-        if lead.ceiling >= self._lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
-            if not self._scorer.score(lead, lead.as_of, &score, &lead.ceiling):
-                return False
-            if lead.stage == INQUIRY and score >= self._mql_at and lead.email.at != NULL:
-                return False
-            if not lead.hot_since and score >= self._hot_at:
-                if not read_known(lead, lead.email, &known) or lead.email.at != NULL or known.has_phone:
-                    return False
-        if lead.hot_since:
-            return lead.wake and not fell
-        return lead.wake or id[0] != DEVICE
-
-    def seal(self, int64_t now):
-        """Publish what was touched, in its order; what it changed, as key → state, None where one is gone."""
-        cdef dict changes = {}
-        cdef list outputs = []
-        cdef bytes key
-        cdef Lead lead
-        for key, offset in self._touched.items():
-            value = self._states.get(key)
-            changes[key] = value
-            if offset < 0:
-                continue
-            output = None
-            if value is not None and read_lead(slice_of(value), &lead):
-                output = self._writer.output(&lead, key, offset)
-            if output is not None:
-                outputs.append(output)
-                continue
-            self._publisher.publish(outputs)
-            outputs = []
-            seldom = None if value is None else state.decode(value)
-            if isinstance(seldom, state.Lead):
-                self._publisher.state(key, seldom, offset)
-            else:
-                self._publisher.gone(key, now, offset)
-        self._publisher.publish(outputs)
-        return changes
-
-    cdef int _write(self, const Lead *lead, bytes key) except -1:
-        cdef Py_ssize_t most = size_of(lead)
-        cdef Out end
-        if most > self._room:
-            self._scratch = <uint8_t *> PyMem_Realloc(self._scratch, 2 * most)
-            if self._scratch == NULL:
-                raise MemoryError
-            self._room = 2 * most
-        end = put_lead(self._scratch, lead)
-        self._states[key] = PyBytes_FromStringAndSize(<const char *> self._scratch, end - self._scratch)
-        return 0

@@ -7,17 +7,20 @@ cdef struct Column:
     Py_ssize_t added_size
     uint8_t[MOST_ADDED] added
 
-cdef struct Sums:
+cdef struct Pairs:  # a map of numbers, in its order
     int count
-    int64_t[MOST_CHANNELS] channels
-    int64_t[MOST_CHANNELS] totals
+    int64_t[MOST_PAIRS] keys
+    int64_t[MOST_PAIRS] values
+
+cdef struct Visits:
+    int64_t count, last, pages
 
 cdef struct Lead:
     int64_t model, line, first_seen, last_seen, as_of, events
     Column times, ids, marks, onces
-    Sums sums, base
-    int64_t visits, last_page, pages
-    Slice cleared
+    Pairs sums, base  # by channel
+    Visits visits
+    Pairs cleared  # by group
     int64_t hot_since, stage, stage_since
     Slice email  # its bytes are NULL if there is none
     Slice rest
@@ -28,6 +31,13 @@ cdef struct Lead:
     uint8_t[MAX_EVENTS] uniform  # a column of origins that are all the same, written out when it is needed
 
 
+cdef void empty(Lead *lead) noexcept nogil:
+    """A lead without anything."""
+    memset(lead, 0, <uint8_t *> lead.links - <uint8_t *> lead)
+    lead.links_size = 0
+    lead.rest.at, lead.rest.size = <const uint8_t *> b"\x90", 1
+
+
 cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:
     cdef Column column
     column.old = read_text(c) if is_text else read_blob(c)
@@ -35,15 +45,56 @@ cdef inline Column read_column(Cursor *c, bint is_text) noexcept nogil:
     return column
 
 
-cdef void read_sums(Cursor *c, Sums *sums) noexcept nogil:
+cdef void read_pairs(Cursor *c, Pairs *pairs, int64_t half_life) noexcept nogil:
+    """Read a map; `half_life`: the bits that no key of it may lack."""
     cdef uint64_t count = read_map(c)
     cdef int place
-    c.bad |= count > MOST_CHANNELS
-    sums.count = 0 if c.bad else count
-    for place in range(sums.count):
-        sums.channels[place] = read_number(c)
-        sums.totals[place] = read_int(c)
-        c.bad |= sums.channels[place] & 511 == 0
+    c.bad |= count > MOST_PAIRS
+    pairs.count = 0 if c.bad else count
+    for place in range(pairs.count):
+        pairs.keys[place], pairs.values[place] = read_number(c), read_int(c)
+        c.bad |= half_life != 0 and pairs.keys[place] & half_life == 0
+
+
+cdef inline int place_in(const Pairs *pairs, int64_t key) noexcept nogil:
+    """Where a key stands; behind the others if it is not there."""
+    cdef int place = 0
+    while place < pairs.count and pairs.keys[place] != key:
+        place += 1
+    return place
+
+
+cdef bint keep_most(Pairs *pairs, int64_t key, int64_t value) noexcept nogil:
+    """Keep the larger of two values of a key; False if there is no room."""
+    cdef int place = place_in(pairs, key)
+    if place == MOST_PAIRS:
+        return False
+    if place == pairs.count:
+        pairs.keys[place], pairs.values[place] = key, 0
+        pairs.count += 1
+    pairs.values[place] = max(pairs.values[place], value)
+    return True
+
+
+cdef bint add_to(Pairs *pairs, int64_t key, int64_t value) noexcept nogil:
+    """Add to the value of a key; False if there is no room, or it takes more than 64 bits."""
+    cdef int place = place_in(pairs, key)
+    cdef wide total = value
+    if place == MOST_PAIRS:
+        return False
+    if place == pairs.count:
+        pairs.keys[place], pairs.values[place] = key, 0
+        pairs.count += 1
+    total += pairs.values[place]
+    pairs.values[place] = <int64_t> total
+    return pairs.values[place] == total
+
+
+cdef inline Visits read_visits(Cursor *c) noexcept nogil:
+    cdef Visits visits
+    c.bad |= read_array(c) != 3
+    visits.count, visits.last, visits.pages = read_number(c), read_number(c), read_number(c)
+    return visits
 
 
 cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
@@ -65,13 +116,10 @@ cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     lead.ids = read_column(&c, False)
     lead.marks = read_column(&c, True)
     lead.onces = read_column(&c, False)
-    read_sums(&c, &lead.sums)
-    read_sums(&c, &lead.base)
-    c.bad |= read_array(&c) != 3
-    lead.visits = read_number(&c)
-    lead.last_page = read_number(&c)
-    lead.pages = read_number(&c)
-    lead.cleared = skipped(&c)
+    read_pairs(&c, &lead.sums, 511)
+    read_pairs(&c, &lead.base, 511)
+    lead.visits = read_visits(&c)
+    read_pairs(&c, &lead.cleared, 0)
     lead.hot_since = read_number(&c)
     lead.stage = read_number(&c)
     lead.stage_since = read_number(&c)
@@ -92,12 +140,21 @@ cdef bint read_lead(Slice state, Lead *lead) noexcept nogil:
     return True
 
 
+cdef bint is_moved(Slice state) noexcept nogil:
+    """Whether a state is a forwarding address."""
+    cdef Cursor c = cursor(state.at, state.size)
+    cdef Slice tag
+    read_array(&c)
+    tag = read_text(&c)
+    return not c.bad and tag.size == 1 and tag.at[0] == 77  # M
+
+
 cdef inline Py_ssize_t size_of(const Lead *lead) noexcept nogil:
     """No fewer bytes than writing it takes."""
     return (
         lead.times.old.size + lead.ids.old.size + lead.marks.old.size + lead.onces.old.size + lead.origins.old.size
-        + 5 * MOST_ADDED + lead.links_size + lead.cleared.size + lead.email.size + lead.rest.size
-        + 18 * (lead.sums.count + lead.base.count) + 10 * FIELDS
+        + 5 * MOST_ADDED + lead.links_size + lead.email.size + lead.rest.size
+        + 20 * (lead.sums.count + lead.base.count + lead.cleared.count) + 10 * FIELDS
     )
 
 
@@ -115,12 +172,17 @@ cdef inline Out put_column(Out out, const Column *column, bint is_text) noexcept
     return put(put(out, column.old.at, column.old.size), column.added, column.added_size)
 
 
-cdef inline Out put_sums(Out out, const Sums *sums) noexcept nogil:
+cdef inline Out put_pairs(Out out, const Pairs *pairs) noexcept nogil:
     cdef int place
-    out = put_size(out, sums.count, 0x80, 16, 0xDE, 2)
-    for place in range(sums.count):
-        out = put_int(put_int(out, sums.channels[place]), sums.totals[place])
+    out = put_size(out, pairs.count, 0x80, 16, 0xDE, 2)
+    for place in range(pairs.count):
+        out = put_int(put_int(out, pairs.keys[place]), pairs.values[place])
     return out
+
+
+cdef inline Out put_visits(Out out, const Visits *visits) noexcept nogil:
+    out = put_size(out, 3, 0x90, 16, 0xDC, 2)
+    return put_int(put_int(put_int(out, visits.count), visits.last), visits.pages)
 
 
 cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
@@ -135,13 +197,10 @@ cdef Out put_lead(Out out, const Lead *lead) noexcept nogil:
     out = put_column(out, &lead.ids, False)
     out = put_column(out, &lead.marks, True)
     out = put_column(out, &lead.onces, False)
-    out = put_sums(out, &lead.sums)
-    out = put_sums(out, &lead.base)
-    out = put_size(out, 3, 0x90, 16, 0xDC, 2)
-    out = put_int(out, lead.visits)
-    out = put_int(out, lead.last_page)
-    out = put_int(out, lead.pages)
-    out = put(out, lead.cleared.at, lead.cleared.size)
+    out = put_pairs(out, &lead.sums)
+    out = put_pairs(out, &lead.base)
+    out = put_visits(out, &lead.visits)
+    out = put_pairs(out, &lead.cleared)
     out = put_int(out, lead.hot_since)
     out = put_int(out, lead.stage)
     out = put_int(out, lead.stage_since)
@@ -176,133 +235,3 @@ cdef inline bint holds(Slice column, const uint8_t *item) noexcept nogil:
         if memcmp(column.at + place, item, 8) == 0:
             return True
     return False
-
-
-cdef int64_t cleared_at(const Lead *lead, int64_t group) noexcept nogil:
-    """When a group was last cleared; -1 for never."""
-    cdef Cursor c = cursor(lead.cleared.at, lead.cleared.size)
-    cdef uint64_t left = read_map(&c)
-    cdef int64_t found, at
-    while left and not c.bad:
-        left -= 1
-        found, at = read_int(&c), read_int(&c)
-        if found == group and not c.bad:
-            return at
-    return -1
-
-
-
-# -- what few events ask for, `rest`: [known, titles, alerted_at, late, old_onces, ...], cut behind the last that is not
-#    as it was at first
-
-cdef bint read_old_onces(const Lead *lead, Slice *found) noexcept nogil:
-    """What is remembered of folded matches that count once; False where the rest is odd."""
-    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef int place
-    found.size = 0
-    if read_array(&c) > 4:
-        for place in range(4):
-            skip(&c)
-        found[0] = read_blob(&c)
-    return not c.bad
-
-
-cdef struct Known:
-    uint64_t count
-    const uint8_t *at  # the entries
-    Py_ssize_t size
-    Slice behind  # what follows them in the rest
-    bint has_phone, has_email, is_unverified
-
-
-cdef bint read_known(const Lead *lead, Slice email, Known *known) noexcept nogil:
-    """What is known of identifiers, seen from an address; False where the rest is odd."""
-    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef uint64_t left
-    cdef int64_t verified
-    cdef Slice kind, value
-    memset(known, 0, sizeof(Known))
-    left = known.count = read_array(&c) if read_array(&c) > 0 else 0
-    known.at = c.at
-    while left and not c.bad:
-        left -= 1
-        c.bad |= read_array(&c) != 4
-        kind, value = read_text(&c), read_text(&c)
-        skip(&c)
-        verified = read_int(&c)
-        if c.bad or kind.size != 1:
-            return False
-        known.has_phone |= kind.at[0] == PHONE
-        if kind.at[0] == EMAIL and email.at != NULL and same(value, email):
-            known.has_email = True
-            known.is_unverified |= verified == 0
-    known.size = c.at - known.at
-    known.behind.at, known.behind.size = c.at, c.end - c.at
-    return not c.bad
-
-
-cdef bytes with_known(const Lead *lead, uint8_t kind, Slice value, int64_t since):
-    """The rest with one more identifier known; None where it is odd."""
-    cdef Cursor c = cursor(lead.rest.at, lead.rest.size)
-    cdef uint64_t parts = read_array(&c)
-    cdef Known known
-    cdef Slice nobody
-    cdef bytes made
-    cdef Out out
-    nobody.at = NULL
-    if not read_known(lead, nobody, &known) or parts > 15:
-        return None
-    made = PyBytes_FromStringAndSize(NULL, lead.rest.size + value.size + 32)
-    out = <Out> PyBytes_AS_STRING(made)
-    out = put_size(out, parts if parts > 1 else 1, 0x90, 16, 0xDC, 2)
-    out = put_size(out, known.count + 1, 0x90, 16, 0xDC, 2)
-    out = put(out, known.at, known.size)
-    out = put_size(out, 4, 0x90, 16, 0xDC, 2)
-    out[0], out[1] = 0xA1, kind
-    out = put_int(put_text(out + 2, value), since)
-    out = put_int(out, 0)
-    out = put(out, known.behind.at, known.behind.size)
-    return made[: out - <Out> PyBytes_AS_STRING(made)]
-
-
-cdef bytes with_title(Slice rest, int64_t code, Slice title):
-    """The rest with a title under a rule's code; None where it is odd."""
-    cdef Cursor c = cursor(rest.at, rest.size)
-    cdef uint64_t parts = read_array(&c), count = 0, place
-    cdef Slice known, before, after
-    cdef const uint8_t *entry
-    cdef bytes made
-    cdef Out out
-    cdef bint found = False
-    known.at, known.size = <const uint8_t *> b"\x90", 1
-    if parts > 0:
-        known = skipped(&c)
-    if parts > 1:
-        count = read_map(&c)
-    before.at, before.size = c.at, 0
-    after = before
-    for place in range(count):
-        entry = c.at
-        if read_int(&c) == code and not found:
-            found = True
-            before.size = entry - before.at
-            skip(&c)
-            after.at = c.at
-        else:
-            skip(&c)
-        if c.bad:
-            return None
-    if not found:
-        before.size, after.at = c.at - before.at, c.at
-    after.size = c.end - after.at
-    if c.bad or parts > 15:
-        return None
-    made = PyBytes_FromStringAndSize(NULL, rest.size + title.size + 32)
-    out = <Out> PyBytes_AS_STRING(made)
-    out = put_size(out, parts if parts > 2 else 2, 0x90, 16, 0xDC, 2)
-    out = put(out, known.at, known.size)
-    out = put_size(out, count + (not found), 0x80, 16, 0xDE, 2)
-    out = put(out, before.at, before.size)
-    out = put_text(put_int(out, code), title)
-    out = put(out, after.at, after.size)
-    return made[: out - <Out> PyBytes_AS_STRING(made)]

@@ -11,6 +11,7 @@ cdef struct CompiledRule:
     int64_t code
     bint once
     bint keeps_title
+    bint clears
     bint is_common
     int limits
     int64_t[MOST_LIMITS] limit_counts
@@ -40,8 +41,9 @@ cdef CompiledRule compiled(rule, rules):
     made.millipoints, made.half_life_s = rule.millipoints, rule.half_life_s
     made.group, made.channel, made.code = rule.group, rule.channel, rule.code
     made.once, made.keeps_title = bool(rule.once), rule.keeps_title
-    # A clearing changes what is recorded, and a once-only rule on visits has no key before the visit is known.
-    made.is_common = not rule.clears and len(rule.period_limits) <= MOST_LIMITS and not (rule.once and rule.on_visits)
+    made.clears = rule.clears
+    # What a visit clears, and what its match is remembered by, is not known before the visit is.
+    made.is_common = len(rule.period_limits) <= MOST_LIMITS and not (rule.on_visits and (rule.once or rule.clears))
     made.limits = 0
     for count, days in rule.period_limits[:MOST_LIMITS]:
         made.limit_counts[made.limits], made.limit_days[made.limits] = count, days
@@ -54,10 +56,11 @@ cdef CompiledRule compiled(rule, rules):
 cdef class Matcher:
     """Which rules an event matches."""
     cdef object _rules
-    cdef dict _memo, _places
+    cdef dict _memo
     cdef CompiledRule *_compiled
     cdef int _count
     cdef int64_t _session_gap_s
+    cdef short[MOST_CODE + 1] _place_of
 
     def __cinit__(self, rules):
         self._count = len(rules.rules)
@@ -69,10 +72,17 @@ cdef class Matcher:
         PyMem_Free(self._compiled)
 
     def __init__(self, rules):
-        self._rules, self._memo, self._places, self._session_gap_s = rules, {}, {}, rules.session_gap_s
+        self._rules, self._memo, self._session_gap_s = rules, {}, rules.session_gap_s
+        memset(self._place_of, 0xFF, sizeof(self._place_of))
         for place, rule in enumerate(rules.rules):
             self._compiled[place] = compiled(rule, rules)
-            self._places[rule.code] = place
+            self._place_of[<int> rule.code] = place
+
+    cdef Compiled by_code(self, uint32_t code) noexcept:
+        """The rule with a code; NULL if there is none."""
+        if code > MOST_CODE or self._place_of[code] < 0:
+            return NULL
+        return &self._compiled[self._place_of[code]]
 
     cdef Matched of(self, Version version, const Event *event):
         """What is known of events of this kind about this asset; None if that is out of the ordinary."""
@@ -100,7 +110,7 @@ cdef class Matcher:
 
     cdef Matched _match(self, str kind, str asset, tuple rules):
         cdef Matched matched = Matched()
-        cdef CompiledRule *rule
+        cdef Compiled rule
         cdef bytes once
         matched.rules, matched.count = rules, 0
         matched.is_page, matched.asks = kind == "page_view", kind in self._rules.inquiry_kinds
@@ -109,7 +119,7 @@ cdef class Matcher:
         matched.is_email_click = kind == "email_click"
         matched.is_common = kind != "alias" and len(rules) <= MOST_MATCHED // 2
         for each in rules[:MOST_MATCHED]:
-            rule = &self._compiled[<int> self._places[each.code]]
+            rule = self.by_code(each.code)
             matched.is_common &= rule.is_common
             matched.compiled[matched.count] = rule
             if rule.once:
@@ -120,17 +130,18 @@ cdef class Matcher:
 
     cdef int next_page(self, Lead *lead, int64_t at, Compiled *matched) noexcept:
         """Count a page view; how many rules on visits it matches, and which."""
-        cdef int64_t gap = at - lead.last_page
-        cdef bint returns = lead.visits > 0 and gap >= self._session_gap_s
+        cdef Visits *visits = &lead.visits
+        cdef int64_t gap = at - visits.last
+        cdef bint returns = visits.count > 0 and gap >= self._session_gap_s
         cdef int place, count = 0
-        if lead.visits > 0 and not returns:
-            lead.pages += 1
+        if visits.count > 0 and not returns:
+            visits.pages += 1
         else:
-            lead.visits += 1
-            lead.pages = 1
-        lead.last_page = at
+            visits.count += 1
+            visits.pages = 1
+        visits.last = at
         for place in range(self._count):
-            if self._compiled[place].page == lead.pages and count < MOST_MATCHED // 2:
+            if self._compiled[place].page == visits.pages and count < MOST_MATCHED // 2:
                 matched[count] = &self._compiled[place]
                 count += 1
         for place in range(self._count):
@@ -138,3 +149,56 @@ cdef class Matcher:
                 matched[count] = &self._compiled[place]
                 count += 1
         return count
+
+
+# -- what an event adds to the rest of its lead; None where that is left to Python
+
+cdef bytes first_known(Lead *lead, Version version, const Event *event, const uint8_t *id):
+    """What the key of a new lead was made of, if the event tells it."""
+    cdef Cursor c = event.behind
+    cdef Slice made_of = event.email
+    cdef Rest rest
+    if id[0] == USER:
+        made_of.at, made_of.size = NULL, 0
+        pass_over(&c, version.before_user_id)
+        if read_branch(&c):
+            made_of = read_avro_text(&c)
+        if c.bad or made_of.size > MOST_CHARACTERS or made_of.at != NULL and not is_utf8(made_of):
+            return None
+    elif made_of.size:
+        lead.email = made_of
+    if not made_of.size:
+        return b"\x90"
+    if not read_rest(lead.rest, &rest):
+        return None
+    learn(&rest, id[0], made_of, event.ms // 1_000, 0)
+    return packed(&rest)
+
+
+cdef bytes with_email(Lead *lead, const Event *event, Matched matched):
+    """With the address that the event came with; where a click proves that address, Python takes note of it."""
+    cdef Rest rest
+    cdef Known *known
+    if not read_rest(lead.rest, &rest):
+        return None
+    known = find_known(&rest, EMAIL, event.email)
+    if matched.is_email_click and (known == NULL or not known.verified):
+        return None
+    lead.email = event.email
+    if known != NULL:
+        return lead.rest.at[: lead.rest.size]
+    learn(&rest, EMAIL, event.email, event.ms // 1_000, 0)
+    return packed(&rest)
+
+
+cdef bytes with_titles(Slice given, const Event *event, Matched matched):
+    """With the title of what the event was about, under the rules that keep it."""
+    cdef Rest rest
+    cdef Slice title = shortened(event.title if event.title.size else event.asset, MOST_TITLE)
+    cdef int place
+    if not read_rest(given, &rest):
+        return None
+    for place in range(matched.count):
+        if matched.compiled[place].keeps_title and not keep_title(&rest, matched.compiled[place].code, title):
+            return None
+    return packed(&rest)

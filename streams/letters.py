@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.records import Notice
+from schemas.records import Delivery, Notice
 from streams.delivery import LATE_MS
 from streams.desk.words import VISITOR
+from streams.publish import SPECVERSION, Header
 
 _SUBJECTS = {
     "raised_hand": "Raised hand",
@@ -74,6 +75,18 @@ def signature(secret: bytes, webhook_id: str, timestamp_s: int, body: bytes) -> 
     """The value of `webhook-signature`: HMAC-SHA256 of id, timestamp and body."""
     signed = f"{webhook_id}.{timestamp_s}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+
+
+def headers(delivery: Delivery) -> list[Header]:
+    """The CloudEvents headers of a delivery's record."""
+    return [
+        SPECVERSION,
+        ("ce_id", delivery.delivery_id.encode()),
+        ("ce_type", b"handraise.Delivery"),
+        ("ce_source", b"/handraise/notify"),
+        ("ce_time", str(iso(delivery.at)).encode()),
+        ("ce_subject", delivery.notice_id.encode()),
+    ]
 
 
 def iso(at: int | None) -> str | None:

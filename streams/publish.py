@@ -6,14 +6,15 @@ so theirs has the lead's id in place of n.  (CloudEvents 1.0, Kafka protocol bin
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 
-from schemas.codec import encode
+from schemas.codec import Undecodable, encode
 from schemas.fast import lead_state_writer
 from schemas.fields import engagement_fields
 from schemas.head import ENGAGEMENTS
 from schemas.keys import partition_of
-from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Rejected, Waiting
+from schemas.records import LeadAlert, LeadDuplicate, LeadTransition, Mail, Quarantined, Reason, Rejected, Waiting
 from schemas.wire import LOCK, PREFIX_SIZE, prefix
 from streams.fold import Output
 from streams.lifecycle import INQUIRY, STAGES, VISITOR
@@ -27,11 +28,13 @@ Headers = list[Header]
 SPECVERSION: Header = ("ce_specversion", b"1.0")
 SOURCE: Header = ("ce_source", b"/handraise/leads")
 STATE: Header = ("ce_type", b"handraise.LeadState")
-_TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
+TRANSITION: Header = ("ce_type", b"handraise.LeadTransition")
 _ALERT: Header = ("ce_type", b"handraise.LeadAlert")
 _QUARANTINED: Header = ("ce_type", b"handraise.Quarantined")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _DUPLICATE: Header = ("ce_type", b"handraise.LeadDuplicate")
+ASKED, ANSWERABLE = "it asked for something: ", "it can be answered"
+"""Why a visitor is an inquiry; the former ends with the kind of the event."""
 INBOX = "lead.events"
 WAITING = "desk.waiting"
 EVIDENCE = {"m": "email_spelling", "e": "email_claimed", "p": "phone", "n": "name_and_company"}
@@ -94,7 +97,7 @@ class Publisher:
 
     def inquiry(self, key: bytes, at: int, asked: str, score: int, cause_event: str | None) -> None:
         """A visitor became an inquiry; `asked`: the kind of event, if it asked for something and cannot be answered."""
-        cause = f"it asked for something: {asked}" if asked else "it can be answered"
+        cause = ASKED + asked if asked else ANSWERABLE
         self._transition(key, "stage", STAGES[VISITOR], STAGES[INQUIRY], at, cause, cause_event, score)
 
     def stage(self, key: bytes, lead: Lead, before: str, cause: str, score: int, cause_event: str | None) -> None:
@@ -104,7 +107,7 @@ class Publisher:
     def qualified(self, key: bytes, lead: Lead, cause: str, score: int, cause_event: str | None) -> None:
         """A lead became an mql by its own doing: the public is told, and the desk."""
         self.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
-        self._waiting(key, lead, "mql", score)
+        self._waiting(key, lead, "mql", score, top_reasons(lead, self._rules, lead.as_of))
 
     def heat(self, key: bytes, lead: Lead, at: int, score: int, cause_event: str | None) -> None:
         """A change of heat, after it happened to the lead."""
@@ -141,6 +144,7 @@ class Publisher:
     def hot_lead(self, key: bytes, lead: Lead, score: int, cause_event: str | None) -> None:
         """The alert that a lead got hot."""
         rules, alert_id = self._rules, self._next_id()
+        reasons = top_reasons(lead, rules, lead.as_of)
         known = {known.kind: known.value for known in reversed(lead.known)}
         record = LeadAlert(
             alert_id=alert_id,
@@ -149,7 +153,7 @@ class Publisher:
             at=lead.as_of * 1_000,
             behaviour_millipoints=score,
             level=rules.level(score),
-            reasons=top_reasons(lead, rules, lead.as_of),
+            reasons=reasons,
             follow_up=rules.follow_up,
             email=known.get("e"),
             user_id=known.get("u"),
@@ -160,12 +164,14 @@ class Publisher:
         )
         headers = self._headers(alert_id, _ALERT, lead.as_of, key)
         self._outputs.append(Output("lead.alerts", self._partition, key, encode(record), headers))
-        self._waiting(key, lead, "hot", score)
+        self._waiting(key, lead, "hot", score, reasons)
 
-    def _waiting(self, key: bytes, lead: Lead, reason: str, score: int) -> None:
+    def _waiting(self, key: bytes, lead: Lead, reason: str, score: int, reasons: tuple[Reason, ...]) -> None:
         """Mail to the desk: somebody should follow up on this lead."""
-        # Where the event came from; of what mail caused nobody knows it.
-        (country,) = engagement_fields(self.value, "country") if self.value[:PREFIX_SIZE] in ENGAGEMENTS else ("",)
+        country = ""
+        if self.value[:PREFIX_SIZE] in ENGAGEMENTS:  # of what mail caused nobody knows where it came from
+            with suppress(Undecodable):  # behind its head an event may be broken: it was folded nevertheless
+                (country,) = engagement_fields(self.value, "country")
         record = Waiting(
             lead_id=key.decode(),
             reason=reason,
@@ -174,7 +180,7 @@ class Publisher:
             level=self._rules.level(score),
             country=country or "",
             email=lead.email,
-            reasons=tuple(reason.text for reason in top_reasons(lead, self._rules, lead.as_of)),
+            reasons=tuple(each.text for each in reasons),
             source_partition=self._partition,
             source_offset=self.offset,
         )
@@ -228,7 +234,7 @@ class Publisher:
             source_offset=self.offset,
             other=other,
         )
-        headers = self._headers(self._next_id(), _TRANSITION, at, key)
+        headers = self._headers(self._next_id(), TRANSITION, at, key)
         self._outputs.append(Output("lead.transitions", self._partition, key, encode(record), headers))
 
     def _next_id(self) -> str:

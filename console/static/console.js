@@ -14,7 +14,7 @@
     const minutes = Math.floor(ms / MINUTE), hours = Math.floor(minutes / 60);
     if (minutes < 1) return `${Math.floor(ms / 1000)} s`;
     if (hours < 1) return `${minutes} min`;
-    if (hours < 24) return minutes % 60 && hours < 10 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+    if (hours < 24) return minutes % 60 && hours < 10 ? `${hours} h ${String(minutes % 60).padStart(2, "0")}` : `${hours} h`;
     return hours < 48 ? "1 day" : `${Math.floor(hours / 24)} days`;
   };
   const left = (ms) => {
@@ -42,7 +42,8 @@
   // -- rows
   const lists = () => $$(".list[data-list]");
   const find = (id) => $(`.row[data-request="${CSS.escape(id)}"]`);
-  const urgency = (row) => [Number(row.dataset.due) || Infinity, Number(row.dataset.asked)];
+  const isDesk = Boolean($(".board"));
+  const urgency = (row) => [isDesk && !row.matches(".owned") ? 0 : Number(row.dataset.due) || Infinity, Number(row.dataset.asked)];
   const isBusy = (row) => $(".more[open]", row) || row.classList.contains("doing");
   const someoneIsOn = (list) => scrollY > 40 || list.matches(":hover") || list.contains(document.activeElement);
   const waiting = new Map();
@@ -186,7 +187,7 @@
   }
 
   // -- what people do
-  let saying;
+  let saying, acted = "";
   function say(text, label, act) {
     const toast = $("#toast");
     if (!toast) return;
@@ -230,6 +231,7 @@
     if (!row) return;
     const body = event.detail.ctx.request.body, kind = body?.get?.("kind") ?? new URLSearchParams(body).get("kind");
     $$(".more[open]", row).forEach((each) => { each.open = false; });
+    if (row.contains(document.activeElement)) acted = row.dataset.request;
     row.dataset.was = $(".status", row).textContent;
     row.dataset.kindDone = kind;
     row.classList.add("doing");
@@ -258,6 +260,8 @@
   });
   addEventListener("htmx:after:swap", () => {
     $$(".row").forEach(restore);
+    if (document.activeElement === document.body && acted) find(acted)?.focus({ preventScroll: true });
+    acted = "";
     tick();
     count();
   });

@@ -94,7 +94,12 @@ class Office:
         ends, found = await consumer.end_offsets(places), list[Delivery]()
         while unread := [place for place in places if await consumer.position(place) < ends[place]]:
             for records in (await consumer.getmany(*unread, timeout_ms=50)).values():
-                found += [each for record in records if isinstance(each := decode(record.value or b""), Delivery)]
+                for record in records:
+                    each, headers = decode(record.value or b""), dict(record.headers)
+                    assert isinstance(each, Delivery)
+                    assert headers["ce_id"].decode() == each.delivery_id
+                    assert (headers["ce_type"], record.key) == (b"handraise.Delivery", headers["ce_subject"])
+                    found.append(each)
         await consumer.stop()
         return found
 

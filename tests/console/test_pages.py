@@ -13,7 +13,7 @@ from streams.desk.lifecycle import POSSIBLE, REASONS
 from streams.state import decode as decode_state
 from tests.console.leads import elif_demir
 from tests.console.world import RULES, World
-from tests.streams.desk.harness import lead
+from tests.streams.desk.harness import lead, waited
 
 NASTY = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}{% raw %}&lt;"
 
@@ -226,13 +226,28 @@ async def test_what_may_be_spam_is_for_whoever_is_responsible(world: World) -> N
     assert hand.request_id in await page(world, "ben", "/")
 
 
+async def test_a_hot_lead_who_raises_a_hand_is_one_row(world: World) -> None:
+    """The hand stands for both: what was a hot lead's row goes, and says why."""
+    world.kafka.write(waited(0, "u:visitor 1"))
+    assert 'data-request="w0-0"' in await page(world, "ben", "/")
+    async with world.listening("ben", "/live") as ben:
+        await ben.next("hello")
+        hand = world.raise_hand()
+        gone = (await ben.next("gone")).json()
+        assert (gone["id"], gone["text"]) == ("w0-0", "has raised a hand")
+    for path in ("/", f"/leads/{hand.lead_id}"):
+        html = await page(world, "ben", path)
+        assert 'data-request="w0-0"' not in html
+        assert hand.request_id in html
+
+
 async def test_the_page_of_a_lead(world: World) -> None:
     """Score, reasons, identifiers, devices, and a ledger whose rows add up to the milli-point."""
     id, memory = elif_demir(now_ms() // 1_000)
     world.history.remember(id, memory)
     html = unescape(await page(world, "ben", f"/leads/{id}"))
-    lines = re.findall(r'<td class="number">(-?\d+\.\d{3})</td></tr>', html)
-    total = re.search(r"<b>(\d+\.\d{3})</b>", html)
+    lines = re.findall(r'<td class="number" title="(-?\d+\.\d{3})">', html)
+    total = re.search(r'title="(\d+\.\d{3}): the rows add up', html)
     assert total
     assert len(lines) > 5
     assert round(sum(map(float, lines)) * 1_000) == round(float(total[1]) * 1_000)

@@ -16,16 +16,19 @@ import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from deploy.local import running
-from handraise.demo import cast, story
+from handraise.demo import story
 from handraise.demo.cast import BROWSERS, ELIF, JONAS, JONAS_EMAIL, Person
 from handraise.demo.story import Act, Story
 from tests.e2e.conftest import FLAGS
 from tests.e2e.deployment import ROOT
+from tests.e2e.harbourlight import PERSON
 from tests.e2e.office import Office, office
-from tests.e2e.shrink import shrink
+from tests.e2e.shrink import animate, shrink
 
 FOLDER = ROOT / "docs" / "pictures"
+CLIP = {"width": 1160, "height": 640}
 WIDE, SMALL = {"width": 1180, "height": 760}, {"width": 390, "height": 800}
+STILLS = ("queue", "queue-dark", "queue-small", "lead", "desk")
 _BATCH = 100
 
 
@@ -41,6 +44,13 @@ class Asks(NamedTuple):
 
 ASTRID = Asks("Astrid Lund", "Isbre Foods", "+47 55 12 34 56", "Could you show us the gateway on site?")
 SOFIA = Asks("Sofia Marques", "Medline Sul", "+351 210 123 456", "Price for 400 sensors, three halls")
+LINNEA = {
+    "name": "Linnea Berg",
+    "company": "Polar Dairy",
+    "email": "linnea.berg@polar-dairy.example",
+    "phone": "+45 20 12 34 56",
+    "message": "Our auditor comes on Thursday. Can we talk today?",
+}
 HENRIK = Asks("Henrik Dahl", "The Cold Store Weekly", "+45 33 12 34 56", "A quote on summer transport", "press")
 
 
@@ -72,7 +82,7 @@ def tell(there: Office, acts: Sequence[Act]) -> None:
 
 
 def draw(there: Office, browser: Browser, folder: Path) -> None:
-    """The rep's queue in both themes and on a telephone, a lead, the desk, and the demo."""
+    """The rep's queue in both themes and on a telephone, a lead, and the desk: STILLS."""
     folder.mkdir(parents=True, exist_ok=True)
     queue = there.signed_in(browser, "ben", viewport=WIDE)
     expect(queue.locator("li.hand", has_text=JONAS.name)).to_be_visible()
@@ -86,10 +96,48 @@ def draw(there: Office, browser: Browser, folder: Path) -> None:
     queue.goto(f"{there.console}/leads/{there.place.lead('e', str(ELIF.email))}")
     shoot(queue, folder / "lead.png")
     shoot(there.signed_in(browser, "mert", "/desk", viewport=WIDE), folder / "desk.png")
-    demo = there.signed_in(
-        browser, "ben", "/demo", viewport={"width": 1400, "height": 800}, user_agent=cast.BROWSERS[0]
-    )
-    shoot(demo, folder / "demo.png")
+
+
+def film(there: Office, browser: Browser) -> list[tuple[bytes, int]]:
+    """The clip: a visitor asks to be called, and the rep beside them claims it; frames, with how long each stands."""
+    page = there.signed_in(browser, "ben", "/demo", viewport=CLIP, user_agent=PERSON)
+    site, queue = (page.frame_locator("iframe").nth(n) for n in (0, 1))
+    frames: list[tuple[bytes, int]] = []
+
+    def take(ms: int) -> None:
+        frames.append((page.screenshot(animations="disabled"), ms))
+
+    for asks in (JONAS, ASTRID):  # who waits still is served first
+        row = queue.locator("li.hand", has_text=asks.name)
+        if asks is JONAS:
+            row.get_by_role("button", name="Claim").click()
+        row.get_by_role("button", name="Contacted").click()
+        expect(row.locator(".status")).to_contain_text("reached")
+    page.reload()
+    expect(queue.locator("li.lead").first).to_be_visible()
+    take(1_600)
+    site.locator("nav >> text=Pricing").click()
+    expect(site.locator("h1", has_text="Pricing")).to_be_visible()
+    take(1_400)
+    site.locator("nav >> text=Call me").click()
+    expect(site.locator("#call-me")).to_be_visible()
+    take(700)
+    for name, text in LINNEA.items():
+        site.locator(f"#call-me [name={name}]").fill(text)
+    take(1_400)
+    site.locator("#call-me button").click()
+    row = queue.locator("li.hand", has_text=LINNEA["name"])
+    expect(row.locator(".owner")).to_have_text("you")
+    expect(site.locator("h1", has_text="Thank you")).to_be_visible()
+    take(3_000)
+    row.get_by_role("button", name="Claim").click()
+    expect(row.get_by_role("button", name="Contacted")).to_be_visible()
+    page.mouse.move(10, 10)
+    take(2_000)
+    row.get_by_role("button", name="Contacted").click()
+    expect(row.locator(".status")).to_contain_text("reached")
+    take(2_600)
+    return frames
 
 
 def shoot(page: Page, file: Path) -> None:
@@ -114,9 +162,12 @@ def main() -> None:
         ):
             fill(there)
             draw(there, browser, FOLDER)
+            frames = film(there, browser)
         browser.close()
-    for file in FOLDER.glob("*.png"):
+    for name in STILLS:
+        file = FOLDER / f"{name}.png"
         file.write_bytes(shrink(file.read_bytes()))
+    (FOLDER / "clip.png").write_bytes(animate(frames))
 
 
 if __name__ == "__main__":

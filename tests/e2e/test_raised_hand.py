@@ -131,4 +131,7 @@ def test_every_page_fits_every_screen(lived_in: Office, chromium: Browser, theme
 def test_the_pictures_of_the_readme_can_be_drawn_anew(lived_in: Office, chromium: Browser, tmp_path: Path) -> None:
     """The office shows what the README shows."""
     pictures.draw(lived_in, chromium, tmp_path)
-    assert {file.name for file in tmp_path.glob("*.png")} == {file.name for file in pictures.FOLDER.glob("*.png")}
+    assert {file.stem for file in tmp_path.glob("*.png")} == set(pictures.STILLS)
+    assert len({frame for frame, _ in pictures.film(lived_in, chromium)}) > 5
+    drawn = {file.stem for file in pictures.FOLDER.glob("*.png")}
+    assert drawn == {*pictures.STILLS, "clip"}
