@@ -16,7 +16,7 @@ from schemas.records import Link, Release
 from streams import links, state
 from streams.duplicates import Leads
 from streams.ledger import rebuild
-from streams.links import EVIDENCE
+from streams.links import EVIDENCE, LOST
 from streams.publish import Publisher
 from streams.rules import Rules
 from streams.score import behaviour
@@ -81,6 +81,10 @@ class Parting:
             found.as_of = max(found.as_of, self._leads.now)
             for link in later:
                 self._claim(key.decode(), link, None)
+            for link in filter(links.is_shared, links.entries(other.links)):
+                place = links.find(found.links, link.id)
+                has_lost = place < 0 or links.read(found.links, place).status == LOST
+                self._claim(mail.source, link, key.decode() if has_lost else None)
             self._leads.keep(key, found, found.wake, published=True)
             self._leads.judge(key, found, found.as_of)
         self.answer(key.decode(), mail.source, mail.source, mail.at // 1_000)
