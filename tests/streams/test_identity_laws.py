@@ -55,7 +55,8 @@ def check(happened: Story, network: Network) -> Told:
     no_alert_is_said_twice(network)
     nothing_waits(network)
     who_is_suspected_lives(network)
-    all_that_share_evidence_are_suspected(network, told)
+    if not any(isinstance(step, Wish) and not step.other for step in happened):
+        all_that_share_evidence_are_suspected(network, told)
     assert network.mails <= most_mails(happened), (network.mails, most_mails(happened))
     return told
 
