@@ -155,7 +155,7 @@ def _recount(topic: Topic, partitions: int) -> str:
             "they lay their fact down again"
         )
     return (
-        f"if nothing stands in it yet, delete it and run `{CREATE}`: Handraise writes nothing to it before; if partitions "
+        f"if nothing stands in it yet, delete it and run `{CREATE}`: nothing writes to it before; if partitions "
         "were added later, all its facts are in partition 0 and stay readable there, but it cannot be used any more: "
         f"begin anew under another HANDRAISE_PREFIX with `{CREATE}`"
     )
