@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from console import views, words
@@ -15,6 +16,9 @@ from streams.rules import Rules
 
 MOST_ROWS = 100
 _PENDING = 200
+_FRESH_MS = 30_000
+"""In lists a score is of the last half minute: in so short a time none loses a tenth of a point."""
+_MOST_STANDINGS = 4_096
 _T = TypeVar("_T")
 
 
@@ -65,6 +69,7 @@ class Gather:
 
     def __init__(self, history: History, live: Live, rules: Rules, desk_rules: DeskRules) -> None:
         self.history, self.live, self.rules, self.desk_rules = history, live, rules, desk_rules
+        self._standing = lru_cache(_MOST_STANDINGS)(self._stand)
 
     async def queue(self, reader: Reader, now: int) -> Queue:
         """A reader's own requests and those that nobody has."""
@@ -123,7 +128,7 @@ class Gather:
             id = _lead_of(request)
             lead = known.get(id)
             alert = self.live.alerts.get(id) or (lead.alert if lead else None)
-            stands = self.standing(lead, now) if lead else None
+            stands = self._standing(lead.memory, now // _FRESH_MS) if lead and lead.memory else None
             made.append(views.row(request, reader, self.desk_rules, now, standing=stands, alert=alert))
         return sorted(made, key=views.order)
 
@@ -131,6 +136,10 @@ class Gather:
         """Where a lead stands, by what the workers remember; None if that is not here."""
         found = read(lead.memory)
         return standing(found, self.rules, now // 1_000) if found else None
+
+    def _stand(self, memory: bytes, moment: int) -> Standing | None:
+        found = read(memory)
+        return standing(found, self.rules, moment * _FRESH_MS // 1_000) if found else None
 
     async def _follow(self, known: dict[str, KnownLead]) -> None:
         """Requests name the lead as it was then: what it is a part of now stands for it."""
