@@ -77,7 +77,7 @@ class Gather:
         for kind, whose in self._lists(reader):
             asked += await self._or(self.history.open_requests(kind, whose, MOST_ROWS), [])
         asked += await self._or(self.history.pending(_PENDING), [])
-        found = [each for each in self._newest(asked) if views.concerns(each, reader)]
+        found = [await self._whole(each) for each in self._newest(asked) if views.concerns(each, reader)]
         rows = await self.rows(found, reader, now)
         by_kind: dict[str, list[Row]] = {}
         for row in rows:
@@ -89,7 +89,8 @@ class Gather:
         """The whole desk."""
         asked = await self._or(self.history.open_requests("hands", "all", MOST_ROWS), [])
         asked += await self._or(self.history.pending(_PENDING), [])
-        hands = [each for each in self._newest(asked) if views.is_open(each) and each.hand is not None]
+        found = [await self._whole(each) for each in self._newest(asked) if views.is_open(each)]
+        hands = [each for each in found if each.hand is not None]
         rows = sorted(await self.rows(hands, reader, now), key=views.order_of_desk)
         waiting = [row for row in rows if row.kind == views.HAND and not row.owned]
         queues = []
@@ -113,6 +114,12 @@ class Gather:
             return live
         asked = await self._or(self.history.request(request_id), None)
         return self.live.over(asked) if asked is not None else self.live.request(request_id)
+
+    async def _whole(self, request: Request) -> Request:
+        """With who asks: a decision may be younger than the console, and its hand older."""
+        if request.hand is not None or request.waiting is not None:
+            return request
+        return await self.request(request.id) or request
 
     async def row(self, request: Request, reader: Reader, now: int) -> Row:
         """One request as a row."""
@@ -158,7 +165,7 @@ class Gather:
         ]
 
     def _newest(self, asked: list[Asked]) -> list[Request]:
-        found = {each.id: each for each in self.live.requests()}
+        found = {each.id: each for each in self.live.urgent()}
         for each in asked:
             found[each.id] = self.live.over(each)
         return list(found.values())
@@ -184,6 +191,7 @@ class Gather:
 
     async def _people(self, reader: Reader, now: int) -> list[Colleague]:
         said = await self._or(self.history.presence(), {}) | self.live.presence
+        loads = await self._or(self.history.loads(list(self.desk_rules.roster.people)), {})
         people = []
         for person in self.desk_rules.roster.people.values():
             until, begins = person.on_until(now), person.next_start(now)
@@ -195,12 +203,8 @@ class Gather:
                 shift = f"from {words.clock(begins, now, reader.zone)}" if begins else "no hours"
             spoken = said.get(person.id)
             state = spoken.state if spoken and (spoken.until is None or now < spoken.until) else "on"
-            counts = [
-                await self._or(self.history.count_open(kind, f"rep:{person.id}"), 0) for kind in ("hands", "leads")
-            ]
-            people.append(
-                Colleague(person.id, person.name, state, shift, bool(until), counts[0], counts[1], person.capacity)
-            )
+            hands, leads = loads.get(person.id, (0, 0))
+            people.append(Colleague(person.id, person.name, state, shift, bool(until), hands, leads, person.capacity))
         return people
 
     async def presence(self, reader: Reader, now: int) -> str:
