@@ -108,9 +108,7 @@ class Api:
         """`GET /api/leads/<id>/explain?at=`: the ledger; the rows add up."""
         facts = await self._facts(request)
         if facts.standing is None:
-            raise Refused(
-                HTTPStatus.NOT_FOUND, "no_ledger", "the ledger of a lead without a user id or address is not kept here"
-            )
+            raise Refused(HTTPStatus.NOT_FOUND, "no_ledger", words.NO_LEDGER)
         at = _time(request.query_params.get("at"), now_ms())
         explained = ledger(facts.standing.lead, self._gather.rules, at // 1_000)
         return JSONResponse(
