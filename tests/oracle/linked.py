@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.records import Absorb, Engagement, Link, Merge
@@ -17,6 +17,7 @@ from tests.oracle.naive import Event, Lead, Model
 from tests.oracle.replay import Change, Partition, Record, Word
 
 MOST_OWNERS = 16
+MOST_FORMER = 16
 STAGES = ("visitor", "inquiry", "mql")
 """In the order in which one gets further."""
 
@@ -36,6 +37,15 @@ class Address:
     to: str
     at_s: int
     owners: set[str]
+    before: list[tuple[int, str]] = field(default_factory=list)
+    """Former owners of a device, with the time until which it was theirs."""
+
+    def owner_at(self, at_s: int) -> str:
+        """Whose an event of that time is."""
+        for until_s, owner in self.before[-MOST_FORMER:]:
+            if at_s < until_s:
+                return owner
+        return self.to
 
 
 class Linked(Partition):
@@ -69,7 +79,7 @@ class Linked(Partition):
         if address is None:
             super()._engagement(record, lead_id, body)
         elif address.to:
-            self.sent.append((record.offset, passed_on(address.to, body.event_id)))
+            self.sent.append((record.offset, passed_on(address.owner_at(body.occurred_at // 1000), body.event_id)))
         else:
             self.told.quarantined.append((record.offset, lead_id, "suspect"))
 
@@ -87,7 +97,10 @@ class Linked(Partition):
         elif address.to:
             heir = link.via == address.to and at_s >= address.at_s
             later = (-at_s, strength(link.owner)) < (-address.at_s, strength(address.to))
-            if heir or (key.startswith("a_") and later):
+            if heir:
+                address.to, address.at_s = link.owner, at_s
+            elif key.startswith("a_") and later:
+                address.before.append((at_s, address.to))
                 address.to, address.at_s = link.owner, at_s
             address.owners.add(link.owner)
             assert len(address.owners) <= MOST_OWNERS, "the stories know no such device"
