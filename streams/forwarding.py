@@ -12,10 +12,10 @@ from schemas.codec import Undecodable
 from schemas.records import Absorb, DeviceLost, Link, Mail, Merge, NotTheSame, Release, Sighted, Unmerge
 from streams import links, state
 from streams.contact import learn
-from streams.duplicates import Duplicates, Leads
+from streams.duplicates import Duplicates, Leads, suspects_of
 from streams.ledger import new_lead, rebuild
 from streams.lifecycle import STAGES
-from streams.links import ABSORBED, EVIDENCE, LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
+from streams.links import ABSORBED, LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
 from streams.news import News
 from streams.parting import Parting, refuse_under_way
 from streams.publish import Publisher
@@ -103,7 +103,7 @@ class Forwarding:
     def claim(self, owner: str, link: links.Link, via: str | None = None) -> None:
         """Tell an identifier whose it is."""
         id, at = link.id, link.seen * 1_000
-        if id.startswith(EVIDENCE):
+        if links.is_shared(link):
             home = b"e" + id[1:] if id.startswith(b"m_") else id
             self._publisher.mail(home, Sighted(lead=owner, evidence=id.decode(), at=at, via=via))
         else:
@@ -182,9 +182,10 @@ class Forwarding:
 
     def _address(self, key: bytes, owner: str, at: int, found: Match | None) -> None:
         """Leave an address where no lead lives."""
-        self._leads.keep(key, Moved(owner, at, at), max(at, self._leads.now) + MOVED_IDLE_S, published=False)
+        moved = Moved(owner, at, at)
         if found is not None:
-            self.duplicates.introduce(owner, found, at)
+            self.duplicates.introduce(owner, moved, found, at)
+        self._leads.keep(key, moved, max(at, self._leads.now) + MOVED_IDLE_S, published=False)
 
     def _move(self, key: bytes, lead: Lead, owner: str, at: int, cause: str, words: str) -> None:
         """Send what a lead remembers to its owner, and leave an address."""
@@ -199,10 +200,15 @@ class Forwarding:
         self._publisher.mail(owner.encode(), absorb)
         self._publisher.identity(key, "lead", "moved", as_of, words, owner, score)
         used = max(at, as_of)
-        self._leads.keep(key, Moved(owner, at, used, undo=undo), used + MOVED_IDLE_S, published=True)
+        moved = Moved(owner, at, used, undo=undo)
+        self.duplicates.inherit(key.decode(), suspects_of(lead), key.decode(), moved, owner, at)
+        self._leads.keep(key, moved, used + MOVED_IDLE_S, published=True)
 
     def _relink(self, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
         id, former = key.decode(), moved.to
+        if via is not None and former and id.startswith("e_"):
+            # Who claimed the address before may be a part of the one who does now.
+            self.duplicates.sighted(key, moved, Sighted(owner, at * 1_000, id, via), at)
         if former == owner:
             moved.at = max(at, moved.at)
         elif not former:
@@ -210,6 +216,7 @@ class Forwarding:
             return
         elif former == via and at >= moved.at:
             moved.to, moved.at = owner, at
+            self.duplicates.inherit(id, moved.suspects, former, moved, owner, at)
             if _has_owned(moved, owner):  # it has been told, or will be, that this is not its own
                 self._lost(owner, id, at, "returned", owner)
             if links.order(former) < links.order(owner):  # of which the owner was a part
@@ -241,9 +248,7 @@ class Forwarding:
         id, before = key.decode(), len(moved.owners)
         owners = _owners(moved, moved.to, owner)
         if owners <= MOST_OWNERS and not id.startswith("u_"):
-            self._publisher.duplicate(
-                id, links.pair(moved.to, owner), "suspected", at, "both gave the same e-mail address"
-            )
+            self.duplicates.claimed(id, moved, owner, at)
         elif owners > MOST_OWNERS and len(moved.owners) > before:
             cause = f"over {MOST_OWNERS} leads have claimed it: claims are no longer reported"
             self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, moved.to, 0)
@@ -289,7 +294,7 @@ class Forwarding:
         else:
             lead = new_lead(other.first_seen, as_of, [], self._rules)
             if found is not None:
-                self.duplicates.introduce(key.decode(), found, at)
+                self.duplicates.introduce(key.decode(), lead, found, at)
         as_of = max(as_of, lead.as_of)
         stage = lead.stage
         unite(lead, key, other, source, at, self._rules)
@@ -304,6 +309,8 @@ class Forwarding:
                 self.claim(key.decode(), link, mail.source)
                 if links.find(lead.links, link.id) < 0:
                     self._crowded(key, lead)
+            elif links.is_shared(link):
+                self.claim(key.decode(), link, mail.source)
         self._leads.keep(key, lead, lead.wake, published=True)
         if lead.stage != stage:
             score = behaviour(lead, self._rules, as_of)

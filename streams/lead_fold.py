@@ -205,7 +205,7 @@ class LeadFold:
             known = first_known(key, value, email, at)
             lead = self._open[key] = new_lead(at, as_of, known, rules)
             if isinstance(found, Match):
-                self._forwarding.duplicates.introduce(key.decode(), found, at)
+                self._forwarding.duplicates.introduce(key.decode(), lead, found, at)
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
             if at > lead.last_seen:

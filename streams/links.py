@@ -78,6 +78,11 @@ def is_device(id: bytes) -> bool:
     return id.startswith(b"a_")
 
 
+def is_shared(link: Link) -> bool:
+    """True for what others may have as well: evidence, and an address that is another's."""
+    return link.id.startswith(EVIDENCE) if link.held else link.status == REFUSED and link.id.startswith(b"e_")
+
+
 def check(id: str, kinds: str) -> None:
     """Raise Undecodable for what is no id of one of these kinds (their letters)."""
     if not ID.fullmatch(id) or id[0] not in kinds:

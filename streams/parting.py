@@ -16,7 +16,7 @@ from schemas.records import Link, Release
 from streams import links, state
 from streams.duplicates import Leads
 from streams.ledger import rebuild
-from streams.links import EVIDENCE
+from streams.links import LOST
 from streams.publish import Publisher
 from streams.rules import Rules
 from streams.score import behaviour
@@ -63,7 +63,12 @@ class Parting:
         frozen, other = state.decode(undo.frozen) if undo.frozen else None, lead_of(mail.memory)
         if isinstance(frozen, Lead) and has_taken(frozen, other, mail.source):
             # If this one comes back, it is to come without.
+            before = frozen.links
             give_back(frozen, other, mail.source.encode(), self._rules)
+            if undo.parting:  # it is said already to share with others what both shared with them
+                for place, link in enumerate(links.entries(before)):
+                    if links.is_shared(link):
+                        frozen.links = links.write(frozen.links, place * links.SIZE, link)
             undo.frozen = state.encode(frozen)
         if undo.into:
             self._publisher.forward(undo.into.encode(), value)
@@ -81,6 +86,10 @@ class Parting:
             found.as_of = max(found.as_of, self._leads.now)
             for link in later:
                 self._claim(key.decode(), link, None)
+            for link in filter(links.is_shared, links.entries(other.links)):
+                place = links.find(found.links, link.id)
+                if place < 0 or links.read(found.links, place).status == LOST:
+                    self._claim(mail.source, link, key.decode())
             self._leads.keep(key, found, found.wake, published=True)
             self._leads.judge(key, found, found.as_of)
         self.answer(key.decode(), mail.source, mail.source, mail.at // 1_000)
@@ -108,7 +117,9 @@ class Parting:
         score = behaviour(lead, self._rules, as_of)
         self._publisher.identity(key, "moved", "lead", as_of, "the merge was undone", moved.to, score)
         for link in links.entries(lead.links):
-            if link.held and not link.id.startswith(EVIDENCE):
+            if links.is_shared(link):
+                self._claim(key.decode(), link, None)
+            elif link.held:
                 self._claim(key.decode(), link, moved.to)
         self._leads.judge(key, lead, as_of)
 

@@ -64,6 +64,8 @@ class Rest(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Since when the lead has too many identifiers to take another."""
     merged: int = 0
     """Since when it has taken in leads, or what had, by somebody's wish."""
+    suspects: list[str] = []
+    """Of an address's own lead, see `Moved.suspects`."""
 
 
 class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
@@ -165,6 +167,9 @@ class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     """The leads that have owned or claimed it, six characters of each one's id; empty while there was only one."""
     undo: Undo | None = None
     """None if nobody's wish has brought anybody here."""
+    suspects: list[str] = []
+    """Leads that may be one with its owner, by this e-mail address: the letter of the evidence and the lead's id; a
+    capital letter where somebody has said that they are not the same."""
 
 
 class Match(msgspec.Struct, array_like=True, tag="S", gc=False):

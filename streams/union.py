@@ -27,7 +27,7 @@ from streams.ledger import (
     rebuild,
 )
 from streams.lifecycle import STAGES
-from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link
+from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link, is_shared
 from streams.rules import DAY_S, Rules, has_key
 from streams.state import END, Known, Lead, Rest, Visits, pack
 
@@ -193,11 +193,15 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
         if place < 0:
             continue
         ours = links.read(lead.links, place)
-        if not (ours.held and theirs.held):
-            continue
-        if ours.seen > theirs.seen:
-            later.append(ours)
+        if is_shared(theirs) and ours.held == theirs.held:
+            # It has seen it before or after, too, or knows of it from the other one alone.
+            is_own = ours.seen > theirs.seen or ours.since < theirs.since
+        elif ours.held and theirs.held:
+            is_own = ours.seen > theirs.seen
+            later += [ours] if is_own else []
         else:
+            continue
+        if not is_own:
             lead.links = links.write(lead.links, place, ours._replace(status=LOST))
     theirs_known = {(each.kind, each.value, each.since) for each in other.known}
     lead.keep(known=[each for each in lead.known if (each.kind, each.value, each.since) not in theirs_known])
