@@ -1,0 +1,236 @@
+"""What can happen, and random plans of it.  A plan holds all chance there is: carried out again, it is the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tests.oracle.naive import DAY_S
+from tests.simulation.processes import PARTITIONS, RELEASES
+from tests.streams.harness import MONDAY
+from tests.streams.network import Act
+from tests.streams.people import story
+
+LEADS = ("leads 0", "leads 1", "leads 2")
+DESKS = ("desk 0", "desk 1")
+REFUSING = ("lead.state", "lead.transitions", "lead.events", "leads.changelog", "lead.assignments", "desk.changelog")
+CHANGELOGS = (*(("leads.changelog", number) for number in range(PARTITIONS)), ("desk.changelog", 0))
+INBOXES = (*(("lead.events", number) for number in range(PARTITIONS)), ("desk.events", 0))
+REPS = ("ana", "ben", "ceyda")
+KINDS = ("accept", "attempted", "contacted", "decline", "won", "lost", "release", "reopen")
+VERDICTS = (*["human"] * 9, "suspect")
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Say:
+    """The gateway has answered for an event, and appends it; again, if the tracker got no answer and tried again."""
+
+    act: Act
+
+
+@dataclass(frozen=True)
+class Raise:
+    """The gateway has answered for a raised hand, and appends it; again, if somebody tried again."""
+
+    act: Act
+    verdict: str = "human"
+
+
+@dataclass(frozen=True)
+class Do:
+    """A person of the roster does something about a request."""
+
+    rep: str
+    kind: str
+    act: Act
+
+
+@dataclass(frozen=True)
+class Poison:
+    """Something that cannot be read gets into an inbox."""
+
+    topic: str
+    partition: int
+    is_tick: bool = False
+    """A tick of the day after tomorrow; else bytes of no meaning."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """A process is told that these partitions are its own, whatever others believe; it is started if it does not live."""
+
+    process: str
+    partitions: tuple[int, ...]
+    release: str
+
+
+@dataclass(frozen=True)
+class Go:
+    """A process goes on for some turns of its loop; without this it stands still."""
+
+    process: str
+    turns: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A process is gone, wherever it was; its transaction stays open."""
+
+    process: str
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time passes."""
+
+    ms: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A process appends a tick to all that it believes to own; its clock may be wrong."""
+
+    process: str
+    wrong_ms: int
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """The next batch of a transaction for that topic is refused."""
+
+    topic: str
+
+
+@dataclass(frozen=True)
+class Compact:
+    """A changelog is compacted."""
+
+    topic: str
+    partition: int
+
+
+Step = Say | Raise | Do | Poison | Own | Go | Kill | Pass | Tick | Refuse | Compact
+Plan = Sequence[Step]
+
+
+def draw(seed: int) -> list[Step]:
+    """The plan of a seed."""
+    return list(_Author(seed).steps())
+
+
+class _Author:
+    """Draws what tends to happen first, and then what does."""
+
+    def __init__(self, seed: int) -> None:
+        chance = self.chance = Random(seed)
+        most = chance.choice([12, 24, 40])
+        told = story(seed, most, contests=False, merges=False)
+        self.acts = [step for step in told if isinstance(step, Act)]
+        for burst in (self._eager, self._passers_by):
+            if chance.random() < 0.5:
+                place = chance.randint(0, len(self.acts))
+                at_s = self.acts[place - 1].at_s if place else MONDAY
+                self.acts[place:place] = burst(at_s)
+        self.trouble = chance.choice([0.0, 0.05, 0.15, 0.3])
+        self.favourites = [chance.choice([1, 4]) for _ in LEADS]
+        self.ticking = chance.choice([0.2, 0.8])
+        self.haste = chance.choice([(1, 2, 3, 5), (1, 3, 8, 20), (20, 60)])
+        raising = chance.choice([0.0, 0.1, 0.3])
+        askable = dict.fromkeys(act for act in self.acts if act.user + act.email and act.verdict == "human")
+        self.hands = {act: chance.choice(VERDICTS) for act in askable if chance.random() < raising}
+        """Those that are raised hands, with what the gateway says of them."""
+        self.now_ms = MONDAY * 1000
+
+    def steps(self) -> Iterator[Step]:
+        """The plan."""
+        yield self._own(LEADS[0], tuple(range(PARTITIONS)))
+        yield self._own(DESKS[0], (0,))
+        yield from (Go(LEADS[0], 30), Go(DESKS[0], 30))
+        for act in self._arrivals():
+            yield from self._wait_until(act.at_s * 1000)
+            yield self._arrive(act)
+            while self.chance.random() < 0.75:
+                yield self._next()
+
+    def _eager(self, at_s: int) -> list[Act]:
+        """Somebody qualifies and gets hot within seconds."""
+        user = self.chance.choice(("user 0", "user 1"))
+        things: list[tuple[str, str, tuple[tuple[str, int], ...]]] = [
+            ("form", "paper", ()), ("download", "PAPERS", ()), ("dwell", "x", (("seconds", 90),)),
+        ]  # fmt: skip
+        return [
+            Act(at_s + n, kind, asset, user, f"1.{user.replace(' ', '')}@c.example", "device 0", f"hot {n}",
+                properties=properties)
+            for n, (kind, asset, properties) in enumerate(things)
+        ]  # fmt: skip
+
+    def _passers_by(self, at_s: int) -> list[Act]:
+        """Some look in and never come again; and much later somebody else does."""
+        there = [Act(at_s + n, device=f"passer-by {n}", name=f"by {n}") for n in range(self.chance.choice([3, 7]))]
+        return [*there, Act(at_s + 6 * DAY_S, device="device 0", name="later")]
+
+    def _arrivals(self) -> list[Act]:
+        """Events in the order of their coming: some on their way for longer, some twice."""
+        chance, late = self.chance, self.chance.choice([0.0, 0.2])
+        coming = [(place + (chance.random() < late) * 5, act) for place, act in enumerate(self.acts)]
+        coming += [(place + chance.randint(0, 9), act) for place, act in enumerate(self.acts) if chance.random() < 0.1]
+        return [act for _, act in sorted(coming, key=lambda each: each[0])]
+
+    def _arrive(self, act: Act) -> Step:
+        if act in self.hands:
+            return Raise(act, self.hands[act])
+        return Say(act)
+
+    def _wait_until(self, at_ms: int) -> Iterator[Step]:
+        """Time passes up to then, with ticks or without."""
+        while self.now_ms < at_ms:
+            ahead = at_ms - self.now_ms
+            yield self._pass(ahead if self.chance.random() < 0.5 else ahead // 2 + 1)
+            for process in (*LEADS, *DESKS):
+                if self.chance.random() < self.ticking / 3:
+                    yield self._tick(process)
+
+    def _pass(self, ms: int) -> Step:
+        self.now_ms += ms
+        return Pass(ms)
+
+    def _next(self) -> Step:
+        chance = self.chance
+        if chance.random() < self.trouble:
+            return self._fault()
+        what = chance.choices(("leads", "desk", "tick", "do"), (8, 4, 1, 1))[0]
+        if what == "leads":
+            return Go(chance.choices(LEADS, self.favourites)[0], chance.choice(self.haste))
+        if what == "do" and self.hands:
+            return Do(chance.choice(REPS), chance.choice(KINDS), chance.choice(list(self.hands)))
+        if what == "tick":
+            return self._tick(chance.choice((*LEADS, *DESKS)))
+        return Go(chance.choices(DESKS, (4, 1))[0], chance.choice(self.haste))
+
+    def _tick(self, process: str) -> Step:
+        return Tick(process, self.chance.choice([0, 0, 0, -2_000, -MINUTE_MS, 5_000]))
+
+    def _fault(self) -> Step:
+        chance = self.chance
+        what = chance.choices(("own", "kill", "refuse", "compact", "poison", "pass"), (5, 3, 1, 1, 1, 1))[0]
+        leads = chance.random() < 0.7
+        process = chance.choice(LEADS if leads else DESKS)
+        match what:
+            case "own":
+                share = chance.choice([(0,), (1,), (0, 1), ()]) if leads else chance.choice([(0,), (0,), ()])
+                return self._own(process, share)
+            case "kill":
+                return Kill(process)
+            case "refuse":
+                return Refuse(chance.choice(REFUSING))
+            case "compact":
+                return Compact(*chance.choice(CHANGELOGS))
+            case "poison":
+                return Poison(*chance.choice(INBOXES), is_tick=chance.random() < 0.3)
+            case _:
+                return self._pass(chance.choice([250, 4_000, 12_000, 20 * MINUTE_MS]))
+
+    def _own(self, process: str, partitions: tuple[int, ...]) -> Step:
+        return Own(process, partitions, self.chance.choice(RELEASES))

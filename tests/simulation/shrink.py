@@ -1,0 +1,31 @@
+"""The shortest plan that still fails: steps are taken out, first many at once, then one by one, always in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.simulation.plan import Plan, Step
+
+
+def shortest(plan: Plan, fails: Callable[[Plan], bool], most_runs: int = 2_000) -> list[Step]:
+    """A part of the plan that fails, too, and of which no step can be left out, unless `most_runs` were not enough."""
+    left, size, runs = list(plan), len(plan) // 2, 0
+    while size and runs < most_runs:
+        start, shorter = 0, False
+        while start < len(left) and runs < most_runs:
+            rest = left[:start] + left[start + size :]
+            runs += 1
+            if fails(rest):
+                left, shorter = rest, True
+            else:
+                start += size
+        if not shorter or size > 1:
+            size = size // 2 if not shorter else min(size, max(1, len(left) // 2))
+    return left
+
+
+def tell(seed: int, plan: Plan, problems: list[str]) -> str:
+    """The story of a failing seed, for people."""
+    steps = "\n".join(f"  {number:3} {step}" for number, step in enumerate(plan, 1))
+    wrong = "\n".join(f"  {problem}" for problem in problems[:10])
+    return f"seed {seed} fails; the shortest story that does:\n{steps}\nand then\n{wrong}"
