@@ -328,34 +328,25 @@ class LeadFold:
         if lead.model != rules.number:
             rebuild(lead, rules)
         if hot:
-            if now <= lead.as_of:  # an event has come since; only later ticks can tell more
-                self._wake(key, lead, lead.as_of + 1)
+            if (turn := earliest_below(lead, rules, rules.cool_below, lead.as_of)) > lead.wake:  # put off by events
+                self._wake(key, lead, turn)
                 return False
             score = behaviour(lead, rules, now)
             if score >= rules.cool_below:
                 self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, now))
-                return False
-            if self._is_early(key, lead, earliest_below(lead, rules, rules.cool_below, lead.as_of)):
                 return False
             lead.hot_since, lead.as_of = 0, now
             self._touched[key] = offset
             self._publisher.heat(key, lead, now, score, None)
         if not key.startswith(b"a_"):
             lead.wake = 0
-        elif (idle_at := lead.as_of + rules.anonymous_idle_s) > now:
+        elif (idle_at := lead.as_of + rules.anonymous_idle_s) > (now if hot else lead.wake):
             self._wake(key, lead, idle_at)
-        elif hot or not self._is_early(key, lead, idle_at):
+        else:
             self._open[key] = None
             self._touched[key] = offset
             return True
         return bool(hot)
-
-    def _is_early(self, key: bytes, lead: Lead, due: int) -> bool:
-        """Whether the lead was looked at before its turn, because events have put off what is due; its turn comes."""
-        if due <= lead.wake:
-            return False
-        self._wake(key, lead, due)
-        return True
 
     def _unused(self, key: bytes, found: Moved | Match) -> None:
         """Forget an address or a match that nothing has used for long; what somebody merged stays merged."""
