@@ -68,3 +68,16 @@ class SimulatedLog(MemoryLog):
             for cut in self._cuts
             if (cut.changelog, cut.partition) == (changelog, partition) and cut.transaction.committed
         ]
+
+    def aborted(self) -> int:
+        """How many batches with a cursor did not come to be."""
+        return sum(not cut.transaction.committed for cut in self._cuts)
+
+    def everything(self) -> list[tuple[str, int, int, bytes | None, bytes | None]]:
+        """All that a reader of each partition can see, aborted and open records included."""
+        return [
+            (topic, number, record.offset, record.key, record.value)
+            for topic, partitions in self._topics.items()
+            for number in range(len(partitions))
+            for record in self.fetch(topic, number, 0, committed=False)[0]
+        ]

@@ -35,9 +35,7 @@ class HandTurnedLoop(asyncio.AbstractEventLoop):
 
     # -- what asyncio asks of a loop
 
-    def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         """Run it in the next turn."""
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)

@@ -18,7 +18,7 @@ REFUSING = ("lead.state", "lead.transitions", "lead.events", "leads.changelog", 
 CHANGELOGS = (*(("leads.changelog", number) for number in range(PARTITIONS)), ("desk.changelog", 0))
 INBOXES = (*(("lead.events", number) for number in range(PARTITIONS)), ("desk.events", 0))
 REPS = ("ana", "ben", "ceyda")
-KINDS = ("accept", "attempted", "contacted", "decline", "won", "lost", "release", "reopen")
+KINDS = ("accept", "attempted", "contacted", "contacted", "decline", "won", "lost", "spam", "release", "reopen")
 VERDICTS = (*["human"] * 9, "suspect")
 MINUTE_MS = 60_000
 
@@ -40,11 +40,12 @@ class Raise:
 
 @dataclass(frozen=True)
 class Do:
-    """A person of the roster does something about a request."""
+    """A person of the roster does something about one of the requests that they see."""
 
     rep: str
     kind: str
-    act: Act
+    place: int
+    """Among all requests that were ever assigned, counted round."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Poison:
 
 @dataclass(frozen=True)
 class Own:
-    """A process is told that these partitions are its own, whatever others believe; it is started if it does not live."""
+    """A process is told that these partitions are its own, whatever others believe; it is started if need be."""
 
     process: str
     partitions: tuple[int, ...]
@@ -152,7 +153,10 @@ class _Author:
             yield from self._wait_until(act.at_s * 1000)
             yield self._arrive(act)
             while self.chance.random() < 0.75:
-                yield self._next()
+                if self.chance.random() < self.trouble:
+                    yield from self._fault()
+                else:
+                    yield self._next()
 
     def _eager(self, at_s: int) -> list[Act]:
         """Somebody qualifies and gets hot within seconds."""
@@ -198,13 +202,11 @@ class _Author:
 
     def _next(self) -> Step:
         chance = self.chance
-        if chance.random() < self.trouble:
-            return self._fault()
-        what = chance.choices(("leads", "desk", "tick", "do"), (8, 4, 1, 1))[0]
+        what = chance.choices(("leads", "desk", "tick", "do"), (8, 4, 1, 2))[0]
         if what == "leads":
             return Go(chance.choices(LEADS, self.favourites)[0], chance.choice(self.haste))
-        if what == "do" and self.hands:
-            return Do(chance.choice(REPS), chance.choice(KINDS), chance.choice(list(self.hands)))
+        if what == "do":
+            return Do(chance.choice(REPS), chance.choice(KINDS), chance.randint(0, 5))
         if what == "tick":
             return self._tick(chance.choice((*LEADS, *DESKS)))
         return Go(chance.choices(DESKS, (4, 1))[0], chance.choice(self.haste))
@@ -212,25 +214,34 @@ class _Author:
     def _tick(self, process: str) -> Step:
         return Tick(process, self.chance.choice([0, 0, 0, -2_000, -MINUTE_MS, 5_000]))
 
-    def _fault(self) -> Step:
+    def _fault(self) -> Iterator[Step]:
         chance = self.chance
-        what = chance.choices(("own", "kill", "refuse", "compact", "poison", "pass"), (5, 3, 1, 1, 1, 1))[0]
-        leads = chance.random() < 0.7
+        what = chance.choices(("own", "kill", "ambush", "refuse", "compact", "poison", "pass"), (4, 2, 3, 1, 1, 1, 1))[
+            0
+        ]
+        leads = chance.random() < 0.5
         process = chance.choice(LEADS if leads else DESKS)
         match what:
             case "own":
                 share = chance.choice([(0,), (1,), (0, 1), ()]) if leads else chance.choice([(0,), (0,), ()])
-                return self._own(process, share)
+                yield self._own(process, share)
             case "kill":
-                return Kill(process)
+                yield Kill(process)
+            case "ambush":  # somebody takes over, and is killed, or forgotten, in the middle of something
+                yield self._own(process, tuple(range(PARTITIONS)) if leads else (0,))
+                yield from (Go(process, chance.choice([0, 8, 12])), Go(process, chance.randint(1, 12)))
+                heir = chance.choice(LEADS if leads else DESKS)
+                if heir == process:
+                    yield Kill(process)
+                yield self._own(heir, tuple(range(PARTITIONS)) if leads else (0,))
             case "refuse":
-                return Refuse(chance.choice(REFUSING))
+                yield Refuse(chance.choice(REFUSING))
             case "compact":
-                return Compact(*chance.choice(CHANGELOGS))
+                yield Compact(*chance.choice(CHANGELOGS))
             case "poison":
-                return Poison(*chance.choice(INBOXES), is_tick=chance.random() < 0.3)
+                yield Poison(*chance.choice(INBOXES), is_tick=chance.random() < 0.3)
             case _:
-                return self._pass(chance.choice([250, 4_000, 12_000, 20 * MINUTE_MS]))
+                yield self._pass(chance.choice([250, 4_000, 12_000, 20 * MINUTE_MS]))
 
     def _own(self, process: str, partitions: tuple[int, ...]) -> Step:
         return Own(process, partitions, self.chance.choice(RELEASES))

@@ -1,7 +1,7 @@
-"""Worker processes: the lane's own code, each in a loop of its own, with the rebalance of `agents.lane.store.Store.own`.
+"""Worker processes: the lane's own code, each in a loop of its own, with the rebalance of `agents.lane.store`.
 
-What Kafka's consumer groups would promise about who owns a partition is not promised here: any process may believe so at
-any time.  The guarantee rests on the fence alone.
+What Kafka's consumer groups would promise about who owns a partition is not promised here: any process may believe so
+at any time.  The guarantee rests on the fence alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.streams.harness import SMALL
 PARTITIONS = 2
 WAITING = "desk.waiting"
 MAX_BATCH = 6
-"""Records that are folded while a transaction is on its way; few, so that a feeder has to wait in short stories, too."""
+"""Records that are folded while a transaction is on its way; few, so that feeders have to wait in short stories."""
 FETCHED = 4
 """Records that a fetch brings."""
 FENCED_MEANWHILE = "was fenced during the rebalance"

@@ -1,4 +1,4 @@
-"""The shortest plan that still fails: steps are taken out, first many at once, then one by one, always in the same order."""
+"""The shortest plan that still fails: steps are taken out, many at once, then one by one, always in the same order."""
 
 from __future__ import annotations
 

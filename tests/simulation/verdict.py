@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.lane.memory_log import MemoryRecord
 from schemas.codec import decode
@@ -31,13 +31,20 @@ def model() -> Model:
     return Model(SMALL["model.toml"], SMALL["alerts.toml"])
 
 
-def problems(plan: Plan, build: Build | None = None) -> list[str]:
-    """Carry a plan out and judge what is there then; empty if all is right."""
+class Outcome(NamedTuple):
+    """What is wrong after a run, in words, and what happened in it."""
+
+    problems: list[str]
+    happened: Counter[str]
+
+
+def run(plan: Plan, build: Build | None = None) -> Outcome:
+    """Carry a plan out and judge what is there then."""
     build = build or Build()
     with arranged(build):
         world = carry_out(plan, build)
         try:
-            return judge(world)
+            return Outcome(judge(world), world.happened())
         finally:
             world.bury()
 
@@ -135,7 +142,7 @@ def _said(partition: int, oracle: Linked, said: list[object]) -> Iterator[str]:
     yield from _differences(f"alerts of {partition}", list(alarms), [(it.source_offset, it.lead_id) for it in alerts])
     for alert in alerts:
         if (alarm := alarms.get((alert.source_offset, alert.lead_id))) is not None:
-            yield from _asserted(lambda alert=alert, alarm=alarm: compare_alert(alert, alarm, model()))
+            yield from _asserted(f"{alert}", lambda alert=alert, alarm=alarm: compare_alert(alert, alarm, model()))
     filtered = [(it.source_offset, it.lead_id, it.verdict) for it in said if isinstance(it, Quarantined)]
     yield from _differences(f"quarantine of {partition}", oracle.told.quarantined, filtered)
 
@@ -149,7 +156,7 @@ def _states(world: World, partition: int, oracle: Linked) -> Iterator[str]:
     for lead in oracle.told.leads.values():
         state = decode(last[lead.lead_id.encode()] or b"")
         assert isinstance(state, LeadState)
-        yield from _asserted(lambda state=state, lead=lead: compare_state(state, lead, model()))
+        yield from _asserted(f"{state}", lambda state=state, lead=lead: compare_state(state, lead, model()))
 
 
 def _events(world: World, events: dict[bytes, Event], oracles: list[Linked]) -> Iterator[str]:
@@ -177,8 +184,8 @@ def _differences(what: str, wanted: list[Any], found: list[Any]) -> Iterator[str
     yield from (f"{what}: twice or without cause {it}" for it in seen - expected)
 
 
-def _asserted(check: Callable[[], None]) -> Iterator[str]:
+def _asserted(what: str, check: Callable[[], None]) -> Iterator[str]:
     try:
         check()
     except AssertionError as error:
-        yield str(error)[:300]
+        yield f"{what}: {str(error)[:300]}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
 from agents.lane.memory_log import MemoryRecord
-from schemas.codec import encode
+from schemas.codec import decode, encode
 from schemas.keys import partition_of
-from schemas.records import Activity, RaisedHand
+from schemas.records import Activity, Assignment, RaisedHand
 from schemas.records import Tick as TickRecord
 from tests.simulation.log import SimulatedLog
 from tests.simulation.plan import Compact, Do, Go, Kill, Own, Pass, Plan, Poison, Raise, Refuse, Say, Step, Tick
@@ -28,7 +29,8 @@ LEAD_TOPICS = (
     "engagement.rejected",
     "desk.waiting",
 )
-DESK_TOPICS = ("lead.assignments", "desk.notices")
+ASSIGNMENTS = "lead.assignments"
+DESK_TOPICS = (ASSIGNMENTS, "desk.notices")
 SOME_TURNS = 10
 """Of a loop: enough for a fetch and a transaction."""
 MOST_ROUNDS = 400
@@ -74,6 +76,7 @@ class World:
         """Topic, partition and offset → what stands there and cannot be read."""
         self.restless = False
         """It did not become quiet."""
+        self.killed = 0
 
     def carry_out(self, step: Step) -> None:
         """One step of a plan."""
@@ -90,10 +93,11 @@ class World:
             case Kill(process):
                 if process in self.processes:
                     self.gone.append(self.processes.pop(process))
+                    self.killed += 1
             case Pass(ms):
                 self.log.advance(ms)
-            case Do(rep, kind, act):
-                self._do(rep, kind, act)
+            case Do(rep, kind, place):
+                self._do(rep, kind, place)
             case Refuse(topic):
                 self.log.refusals.append(topic)
             case Compact(topic, partition):
@@ -113,6 +117,15 @@ class World:
     def committed(self, topic: str, partition: int) -> list[MemoryRecord]:
         """What a subscriber reads."""
         return self.log.fetch(topic, partition, 0)[0]
+
+    def happened(self) -> Counter[str]:
+        """What there was to withstand, and what came of it."""
+        causes = Counter(type(it.died_of.__cause__).__name__ for it in self.everyone() if it.died_of is not None)
+        happened = Counter(killed=self.killed, fenced=causes["Fenced"], refused=causes["BatchRefused"])
+        happened.update(aborted=self.log.aborted(), poison=len(self.poison), answered=len(self.answered))
+        topics = (*LEAD_TOPICS, *DESK_TOPICS)
+        happened.update({it: sum(len(self.committed(it, number)) for number in range(PARTITIONS)) for it in topics})
+        return happened
 
     def everyone(self) -> list[Process]:
         """All processes that ever were."""
@@ -168,6 +181,7 @@ class World:
         if self.build.loses and len(self.answered) % self.build.loses == 0:
             return
         act = step.act
+        self.log.advance(max(0, act.at_s * 1000 - self.log.now_ms))  # nothing comes before it has happened
         verdict = step.verdict if isinstance(step, Raise) else act.verdict
         value = encode(engagement_of(replace(act, verdict=verdict)))
         place = partition_of(key_of(act), PARTITIONS)
@@ -177,10 +191,14 @@ class World:
         if isinstance(step, Say) or self.build.tells_both:
             self.log.produce("lead.events", place, [(key_of(act), value, [])])
 
-    def _do(self, rep: str, kind: str, act: Act) -> None:
-        now = self.log.now_ms
+    def _do(self, rep: str, kind: str, place: int) -> None:
+        seen = [decode(it.value or b"") for number in range(PARTITIONS) for it in self.committed(ASSIGNMENTS, number)]
+        requests = list(dict.fromkeys(it.request_id for it in seen if isinstance(it, Assignment)))
+        if not requests:
+            return
+        now, request = self.log.now_ms, requests[place % len(requests)]
         reason = {"decline": "no_time", "lost": "price"}.get(kind, "")
-        value = encode(Activity(f"{rep}-{now}", request_of(act), None, rep, kind, reason, "", "", now, rep))
+        value = encode(Activity(f"{rep}-{now}", request, None, rep, kind, reason, "", "", now, rep))
         self.log.produce("desk.events", 0, [(None, value, [])])
 
     def _tick(self, name: str, wrong_ms: int) -> None:
