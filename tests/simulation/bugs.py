@@ -99,7 +99,7 @@ def _lane(writer: type[_Writer] = _Writer, reader: type[_Reader] = _Reader, own_
 
 
 def _fold(fold: type[LeadFold], **patches: Any) -> Build:
-    return Build(folds={"python": fold, "compiled": fold}, patches=patches)
+    return Build(folds={"python": fold, "compiled": fold, "older": fold}, patches=patches)
 
 
 # -- the lane

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.oracle.naive import DAY_S
-from tests.simulation.processes import PARTITIONS, RELEASES
+from tests.simulation.processes import OTHER_POINTS, PARTITIONS, RELEASES
 from tests.streams.harness import MONDAY
 from tests.streams.network import Act
 from tests.streams.people import story
@@ -142,6 +142,7 @@ class _Author:
         askable = dict.fromkeys(act for act in self.acts if act.user + act.email and act.verdict == "human")
         self.hands = {act: chance.choice(VERDICTS) for act in askable if chance.random() < raising}
         """Those that are raised hands, with what the gateway says of them."""
+        self.releases = (*RELEASES, OTHER_POINTS) if chance.random() < 0.2 else RELEASES
         self.now_ms = MONDAY * 1000
 
     def steps(self) -> Iterator[Step]:
@@ -244,4 +245,4 @@ class _Author:
                 yield self._pass(chance.choice([250, 4_000, 12_000, 20 * MINUTE_MS]))
 
     def _own(self, process: str, partitions: tuple[int, ...]) -> Step:
-        return Own(process, partitions, self.chance.choice(RELEASES))
+        return Own(process, partitions, self.chance.choice(self.releases))

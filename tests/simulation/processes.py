@@ -21,12 +21,16 @@ from agents.lane.log import Log
 from agents.lane.memory_log import MemoryLog, MemoryRecord
 from agents.lane.simulated import SimulatedWorker
 from agents.leads import leads_config
+from agents.metrics import LaneMetrics
 from handraise.zones import zone
+from schemas.head import mail_name
 from streams.compiled import CompiledFold
 from streams.desk import rules as desk_rules
 from streams.desk.fold import DeskFold
 from streams.desk.rules import DeskRules
+from streams.fold import InboxRecord
 from streams.lead_fold import LeadFold
+from streams.poison import NewerMail
 from streams.rules import Rules, load
 from tests.simulation.log import SimulatedLog
 from tests.simulation.loop import HandTurnedLoop
@@ -40,8 +44,13 @@ MAX_BATCH = 6
 FETCHED = 4
 """Records that a fetch brings."""
 FENCED_MEANWHILE = "was fenced during the rebalance"
-RELEASES = ("python, old words", "compiled, old words", "python, new words", "compiled, new words")
-"""Two builds that say the same, under two rule sets that give the same points in other words."""
+RELEASES = ("python, old words", "compiled, old words", "older, old words", "python, new words", "compiled, new words")
+"""Builds, each under a rule set.  The older build knows less mail, and stops at what it does not know.
+
+The new words give the same points as the old ones.
+"""
+OTHER_POINTS = "python, other points"
+NEWEST = RELEASES[-1]
 
 
 @cache
@@ -50,13 +59,30 @@ def lead_rules(release: str) -> Rules:
     model = SMALL["model.toml"]
     if release.endswith("new words"):
         model = model.replace('reason = "pages {times}"', 'reason = "saw {times}"')
+    if release == OTHER_POINTS:
+        model = model.replace("points = 13", "points = 31")
     return load({**SMALL, "model.toml": model})
+
+
+@cache
+def metrics(role: str) -> LaneMetrics:
+    """What all processes of a role count in; nobody reads it."""
+    return LaneMetrics(role)
 
 
 @cache
 def rules_of_desk() -> DeskRules:
     """The desk's rules: four people of one pool."""
     return desk_rules.load(SMALL_DESK, zone)
+
+
+class OlderFold(LeadFold):
+    """A build of the time before leads could absorb each other."""
+
+    def _mail(self, record: InboxRecord, value: bytes) -> None:
+        if mail_name(value) == "Absorb":
+            raise NewerMail("mail of a newer release")
+        super()._mail(record, value)
 
 
 @dataclass(frozen=True)
@@ -67,7 +93,9 @@ class Build:
     """What the lane writes to, and recovers from; told the name of the process."""
     fetched_from: Callable[[SimulatedLog], MemoryLog] = lambda log: log
     """What the inbox is fetched from."""
-    folds: Mapping[str, type[LeadFold]] = field(default_factory=lambda: {"python": LeadFold, "compiled": CompiledFold})
+    folds: Mapping[str, type[LeadFold]] = field(
+        default_factory=lambda: {"python": LeadFold, "compiled": CompiledFold, "older": OlderFold}
+    )
     desk_fold: type[DeskFold] = DeskFold
     pump: type[Pump] = Pump
     loses: int = 0
@@ -105,6 +133,7 @@ class Process:
             build.fetched_from(log),  # type: ignore[arg-type]
             lane_log=build.lane_log(log, name),
             run_records=FETCHED,
+            metrics=metrics(config.role),
         )
         self._tasks = [self._loop.create_task(self._live())]
         if self._pump is not None:

@@ -15,7 +15,7 @@ from schemas.records import Activity, Assignment, RaisedHand
 from schemas.records import Tick as TickRecord
 from tests.simulation.log import SimulatedLog
 from tests.simulation.plan import Compact, Do, Go, Kill, Own, Pass, Plan, Poison, Raise, Refuse, Say, Step, Tick
-from tests.simulation.processes import PARTITIONS, RELEASES, Build, Process
+from tests.simulation.processes import NEWEST, PARTITIONS, Build, Process
 from tests.streams.desk.harness import hand
 from tests.streams.harness import MONDAY
 from tests.streams.network import Act, engagement_of, key_of
@@ -145,7 +145,7 @@ class World:
                 process.go(SOME_TURNS)
 
     def _succeed(self, ticks: bool) -> None:
-        heirs = [Process(f"{role} heir", self.log, self.build, RELEASES[-1]) for role in ("leads", "desk")]
+        heirs = [Process(f"{role} heir", self.log, self.build, NEWEST) for role in ("leads", "desk")]
         self.gone += heirs
         heirs[0].wanted, heirs[1].wanted = tuple(range(PARTITIONS)), (0,)
         self._settle(heirs)
