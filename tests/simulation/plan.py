@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.oracle.naive import DAY_S
-from tests.simulation.processes import OTHER_POINTS, PARTITIONS, RELEASES
+from tests.simulation.processes import OTHER_POINTS, PARTITIONS, PATIENT, RELEASES
 from tests.streams.harness import MONDAY
-from tests.streams.network import Act
+from tests.streams.network import Act, Wish
 from tests.streams.people import story
 
 LEADS = ("leads 0", "leads 1", "leads 2")
@@ -27,7 +27,8 @@ MINUTE_MS = 60_000
 class Say:
     """The gateway has answered for an event, and appends it; again, if the tracker got no answer and tried again."""
 
-    act: Act
+    act: Act | Wish
+    """An event, or that somebody wants two leads to be one."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,9 @@ class _Author:
     def __init__(self, seed: int) -> None:
         chance = self.chance = Random(seed)
         most = chance.choice([12, 24, 40])
-        told = story(seed, most, contests=False, merges=False)
-        self.acts = [step for step in told if isinstance(step, Act)]
+        merging = chance.random() < 0.2
+        told = story(seed, most, contests=merging, merges=merging)
+        self.acts = [step for step in told if isinstance(step, Act | Wish)]
         for burst in (self._eager, self._passers_by):
             if chance.random() < 0.5:
                 place = chance.randint(0, len(self.acts))
@@ -139,10 +141,12 @@ class _Author:
         self.ticking = chance.choice([0.2, 0.8])
         self.haste = chance.choice([(1, 2, 3, 5), (1, 3, 8, 20), (20, 60)])
         raising = chance.choice([0.0, 0.1, 0.3])
-        askable = dict.fromkeys(act for act in self.acts if act.user + act.email and act.verdict == "human")
+        askable = dict.fromkeys(act for act in self.acts if isinstance(act, Act) and _can_ask(act))
         self.hands = {act: chance.choice(VERDICTS) for act in askable if chance.random() < raising}
         """Those that are raised hands, with what the gateway says of them."""
-        self.releases = (*RELEASES, OTHER_POINTS) if chance.random() < 0.2 else RELEASES
+        self.releases = PATIENT if merging else RELEASES
+        if not merging and chance.random() < 0.2:
+            self.releases += (OTHER_POINTS,)
         self.now_ms = MONDAY * 1000
 
     def steps(self) -> Iterator[Step]:
@@ -176,15 +180,15 @@ class _Author:
         there = [Act(at_s + n, device=f"passer-by {n}", name=f"by {n}") for n in range(self.chance.choice([3, 7]))]
         return [*there, Act(at_s + 6 * DAY_S, device="device 0", name="later")]
 
-    def _arrivals(self) -> list[Act]:
+    def _arrivals(self) -> list[Act | Wish]:
         """Events in the order of their coming: some on their way for longer, some twice."""
         chance, late = self.chance, self.chance.choice([0.0, 0.2])
         coming = [(place + (chance.random() < late) * 5, act) for place, act in enumerate(self.acts)]
         coming += [(place + chance.randint(0, 9), act) for place, act in enumerate(self.acts) if chance.random() < 0.1]
         return [act for _, act in sorted(coming, key=lambda each: each[0])]
 
-    def _arrive(self, act: Act) -> Step:
-        if act in self.hands:
+    def _arrive(self, act: Act | Wish) -> Step:
+        if isinstance(act, Act) and act in self.hands:
             return Raise(act, self.hands[act])
         return Say(act)
 
@@ -246,3 +250,8 @@ class _Author:
 
     def _own(self, process: str, partitions: tuple[int, ...]) -> Step:
         return Own(process, partitions, self.chance.choice(self.releases))
+
+
+def _can_ask(act: Act) -> bool:
+    """Whether what somebody did may be a raised hand: a human who can be answered."""
+    return bool(act.user + act.email) and act.verdict == "human" and not act.alias

@@ -50,6 +50,8 @@ RELEASES = ("python, old words", "compiled, old words", "older, old words", "pyt
 The new words give the same points as the old ones.
 """
 OTHER_POINTS = "python, other points"
+PATIENT = ("python, patient", "compiled, patient")
+"""Rules under which nobody is forgotten within a story: the oracle of merges knows no end."""
 NEWEST = RELEASES[-1]
 
 
@@ -59,6 +61,8 @@ def lead_rules(release: str) -> Rules:
     model = SMALL["model.toml"]
     if release.endswith("new words"):
         model = model.replace('reason = "pages {times}"', 'reason = "saw {times}"')
+    if release in PATIENT:
+        model = model.replace("anonymous_idle_days = 5", "anonymous_idle_days = 60")
     if release == OTHER_POINTS:
         model = model.replace("points = 13", "points = 31")
     return load({**SMALL, "model.toml": model})

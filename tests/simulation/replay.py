@@ -16,7 +16,7 @@ from agents.lane.memory_log import MemoryRecord
 from streams import state
 from streams.fold import Output, PartitionFold
 from streams.state import Lead
-from tests.simulation.processes import OTHER_POINTS, PARTITIONS, RELEASES
+from tests.simulation.processes import OTHER_POINTS, PARTITIONS, PATIENT, RELEASES
 from tests.simulation.world import DESK_TOPICS, LEAD_TOPICS, World
 
 MAIL = "lead.events"
@@ -67,7 +67,7 @@ class Books:
     def at_once(self) -> Told:
         """Folded as one batch, by the release that leaves most to Python."""
         states: dict[bytes, bytes] = {}
-        fold = self._fold(RELEASES[0], states)
+        fold = self._fold((PATIENT if self._world.is_patient else RELEASES)[0], states)
         fold.apply(self.records)
         return Told(fold.seal().outputs, states)
 

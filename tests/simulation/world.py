@@ -15,10 +15,10 @@ from schemas.records import Activity, Assignment, RaisedHand
 from schemas.records import Tick as TickRecord
 from tests.simulation.log import SimulatedLog
 from tests.simulation.plan import Compact, Do, Go, Kill, Own, Pass, Plan, Poison, Raise, Refuse, Say, Step, Tick
-from tests.simulation.processes import NEWEST, PARTITIONS, Build, Process
+from tests.simulation.processes import NEWEST, PARTITIONS, PATIENT, Build, Process
 from tests.streams.desk.harness import hand
 from tests.streams.harness import MONDAY
-from tests.streams.network import Act, engagement_of, key_of
+from tests.streams.network import Act, Wish, engagement_of, key_of, value_of
 
 LEAD_TOPICS = (
     "lead.state",
@@ -118,6 +118,11 @@ class World:
         """What a subscriber reads."""
         return self.log.fetch(topic, partition, 0)[0]
 
+    @property
+    def is_patient(self) -> bool:
+        """Whether nobody is forgotten here, and leads merge and contest each other's addresses."""
+        return any(it.release in PATIENT for it in self.everyone())
+
     def happened(self) -> Counter[str]:
         """What there was to withstand, and what came of it."""
         causes = Counter(type(it.died_of.__cause__).__name__ for it in self.everyone() if it.died_of is not None)
@@ -145,7 +150,7 @@ class World:
                 process.go(SOME_TURNS)
 
     def _succeed(self, ticks: bool) -> None:
-        heirs = [Process(f"{role} heir", self.log, self.build, NEWEST) for role in ("leads", "desk")]
+        heirs = [Process(f"{role} heir", self.log, self.build, self._newest()) for role in ("leads", "desk")]
         self.gone += heirs
         heirs[0].wanted, heirs[1].wanted = tuple(range(PARTITIONS)), (0,)
         self._settle(heirs)
@@ -153,6 +158,9 @@ class World:
             for heir in heirs:
                 self._append_ticks(heir, 0)
             self._settle(heirs)
+
+    def _newest(self) -> str:
+        return PATIENT[-1] if self.is_patient else NEWEST
 
     def _settle(self, heirs: list[Process]) -> None:
         """Let the heirs run until they own all and nothing has happened for three rounds."""
@@ -177,6 +185,11 @@ class World:
         process.wanted = partitions
 
     def _receive(self, step: Say | Raise) -> None:
+        if isinstance(step.act, Wish):
+            self.log.advance(max(0, step.act.at_s * 1000 - self.log.now_ms))
+            key = key_of(step.act)
+            self.log.produce("lead.events", partition_of(key, PARTITIONS), [(key, value_of(step.act), [])])
+            return
         self.answered.append(step)
         if self.build.loses and len(self.answered) % self.build.loses == 0:
             return
