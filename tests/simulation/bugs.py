@@ -22,10 +22,11 @@ from schemas.head import tick_at
 from schemas.records import Rejected, Waited
 from streams.desk.fold import DeskFold
 from streams.fold import InboxRecord
+from streams.forwarding import Forwarding
 from streams.lead_fold import LeadFold
 from streams.ledger import add
 from streams.rules import Rules
-from streams.state import Lead
+from streams.state import Lead, Moved
 from tests.simulation.log import SimulatedLog
 from tests.simulation.processes import Build
 
@@ -289,6 +290,13 @@ def _add_as_the_newest(lead: Lead, at: int, *given: Any) -> bool:
     return add(lead, lead.last_seen, *given)
 
 
+def _relink_by_arrival(forwarding: Forwarding, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
+    _RELINK(forwarding, key, moved, owner, via, max(at, moved.at + 1))
+
+
+_RELINK = Forwarding._relink
+
+
 class _HearsItAgain(DeskFold):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -314,6 +322,10 @@ BUGS: dict[str, Build] = {
     "a tick has no bound": _fold(_Tireless),
     "time runs back": _fold(_TimeRunsBack),
     "limits by arrival": _fold(LeadFold, **{"streams.lead_fold.add": _add_as_the_newest}),
+    "a device goes to whom it was linked to last, not whom it saw last": _fold(
+        LeadFold, **{"streams.forwarding.Forwarding._relink": _relink_by_arrival}
+    ),
+    "a clock that is days ahead is believed": _fold(LeadFold, **{"streams.lead_fold._DAY_MS": 9 * 86_400_000}),
     "repeats count": _fold(LeadFold, **{"streams.lead_fold.holds": lambda column, item: False}),
     "what is due is forgotten with its worker": _fold(_ForgetsWhatIsDue),
     "ids are drawn": _fold(_DrawsIds),

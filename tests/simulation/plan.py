@@ -20,6 +20,7 @@ INBOXES = (*(("lead.events", number) for number in range(PARTITIONS)), ("desk.ev
 REPS = ("ana", "ben", "ceyda")
 KINDS = ("accept", "attempted", "contacted", "contacted", "decline", "won", "lost", "spam", "release", "reopen")
 VERDICTS = (*["human"] * 9, "suspect")
+FAULTS = ("own", "kill", "ambush", "hunt", "refuse", "compact", "poison", "pass")
 MINUTE_MS = 60_000
 
 
@@ -132,7 +133,7 @@ class _Author:
         told = story(seed, most, contests=merging, merges=merging)
         self.acts = [step for step in told if isinstance(step, Act | Wish)]
         for burst in (self._eager, self._passers_by):
-            if chance.random() < 0.5:
+            if chance.random() < 0.6:
                 place = chance.randint(0, len(self.acts))
                 at_s = self.acts[place - 1].at_s if place else MONDAY
                 self.acts[place:place] = burst(at_s)
@@ -140,6 +141,7 @@ class _Author:
         self.favourites = [chance.choice([1, 4]) for _ in LEADS]
         self.ticking = chance.choice([0.2, 0.8])
         self.haste = chance.choice([(1, 2, 3, 5), (1, 3, 8, 20), (20, 60)])
+        self.diligence = chance.choice([1, 5])
         raising = chance.choice([0.0, 0.1, 0.3])
         askable = dict.fromkeys(act for act in self.acts if isinstance(act, Act) and _can_ask(act))
         self.hands = {act: chance.choice(VERDICTS) for act in askable if chance.random() < raising}
@@ -207,7 +209,7 @@ class _Author:
 
     def _next(self) -> Step:
         chance = self.chance
-        what = chance.choices(("leads", "desk", "tick", "do"), (8, 4, 1, 2))[0]
+        what = chance.choices(("leads", "desk", "tick", "do"), (8, 4, 1, self.diligence))[0]
         if what == "leads":
             return Go(chance.choices(LEADS, self.favourites)[0], chance.choice(self.haste))
         if what == "do":
@@ -221,9 +223,7 @@ class _Author:
 
     def _fault(self) -> Iterator[Step]:
         chance = self.chance
-        what = chance.choices(("own", "kill", "ambush", "refuse", "compact", "poison", "pass"), (4, 2, 3, 1, 1, 1, 1))[
-            0
-        ]
+        (what,) = chance.choices(FAULTS, (4, 2, 3, 2, 1, 1, 1, 1))
         leads = chance.random() < 0.5
         process = chance.choice(LEADS if leads else DESKS)
         match what:
@@ -239,6 +239,10 @@ class _Author:
                 if heir == process:
                     yield Kill(process)
                 yield self._own(heir, tuple(range(PARTITIONS)) if leads else (0,))
+            case "hunt":  # whoever takes over is killed soon, again and again
+                for _ in range(3):
+                    yield self._own(process, tuple(range(PARTITIONS)) if leads else (0,))
+                    yield from (Go(process, chance.randint(6, 24)), Kill(process))
             case "refuse":
                 yield Refuse(chance.choice(REFUSING))
             case "compact":

@@ -236,7 +236,7 @@ class _Waiting:
 
     async def commit(self) -> None:
         """Keep the positions."""
-        await asyncio.sleep(0)
+        await _request()
         self._log.positions.update({(WAITING, number): at for number, at in self._positions.items()})
 
 
@@ -252,12 +252,18 @@ class _Inbox:
 
     async def send(self, topic: str, value: bytes, partition: int) -> asyncio.Future[_Acknowledged]:
         """Append; what it returns is the acknowledgement, which comes a turn later."""
-        await asyncio.sleep(0)
+        await _request()
         offset = self._log.produce(topic, partition, [(None, value, [])]) - 1
         loop = asyncio.get_running_loop()
         acknowledged = loop.create_future()
         loop.call_soon(_resolve, acknowledged, _Acknowledged(offset))
         return acknowledged
+
+
+async def _request() -> None:
+    """What a broker has to do takes some turns, in each of which the process can be killed or stopped."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _resolve(acknowledged: asyncio.Future[_Acknowledged], with_what: _Acknowledged) -> None:

@@ -19,8 +19,7 @@ def shortest(plan: Plan, fails: Callable[[Plan], bool], most_runs: int = 2_000) 
                 left, shorter = rest, True
             else:
                 start += size
-        if not shorter or size > 1:
-            size = size // 2 if not shorter else min(size, max(1, len(left) // 2))
+        size = min(size if shorter else size // 2, max(1, len(left) // 2))
     return left
 
 
