@@ -37,7 +37,7 @@ from streams.letters import headers, letter, payload
 ROLE = "notify"
 NOTICES = "desk.notices"
 DELIVERIES = "alert.deliveries"
-MOST_PENDING = 5_000
+MOST_PENDING = 50_000
 """So many notices are held; the others wait on the topic."""
 SESSION_MS = 6_000
 """After so long another one takes over from one that died; brokers take no shorter session unless told to."""

@@ -1,7 +1,7 @@
 """``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json.
 
-Names: leads, desk, mirror, latency, restart, memory, gateway; without any, all of them.  The file keeps the rows of
-benchmarks that were not run, so that one can be repeated alone.
+Names: leads, desk, mirror, console, latency, restart, memory, gateway; without any, all of them.  The file keeps the
+rows of benchmarks that were not run, so that one can be repeated alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import desk, gateway, latency, leads, memory, mirror, restart
+from bench import console, desk, gateway, latency, leads, memory, mirror, restart
 from bench.kit import Row
 from handraise.settings import ROOT
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="leads, desk, mirror, latency, restart, memory, gateway; default: all"
+        "names", nargs="*", metavar="NAME", help="leads, desk, mirror, console, latency, …; default: all"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, measures little")
     parser.add_argument("--profile", action="store_true", help="leads, desk: also write build/profile-*.txt")
@@ -57,7 +57,8 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
             "leads": lambda: leads.run(leads=1_000, runs=1, profile=profile),
             "desk": lambda: desk.run(count=2_000, runs=1, profile=profile),
             "mirror": lambda: mirror.run(count=10_000, runs=1),
-            "latency": lambda: latency.run(seconds=6.0, waiting=500),
+            "console": lambda: console.run(count=5, runs=1),
+            "latency": lambda: latency.run(scenes=((6.0, 0), (3.0, 500))),
             "restart": lambda: restart.run(leads=20_000, runs=1),
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),
@@ -66,6 +67,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
         "leads": lambda: leads.run(profile=profile),
         "desk": lambda: desk.run(profile=profile),
         "mirror": mirror.run,
+        "console": console.run,
         "latency": latency.run,
         "restart": restart.run,
         "memory": memory.run,

@@ -40,6 +40,15 @@ _FIGURES = (
     _Figure("latency", 0, "the same, p99", "p99_ms", "ms", "≤ 120", lambda it: it <= 120),
     _Figure("latency", 2, "raised hand to assignment, uncommitted, p50", "p50_ms", "ms", "≤ 20", lambda it: it <= 20),
     _Figure("latency", 2, "the same, p99", "p99_ms", "ms", "≤ 100", lambda it: it <= 100),
+    _Figure("latency", 4, "raised hand to a browser's stream, p50", "p50_ms", "ms", "≤ 20", lambda it: it <= 20),
+    _Figure("latency", 4, "the same, p99", "p99_ms", "ms", "≤ 100", lambda it: it <= 100),
+    _Figure(
+        "latency", 9, "the same while 100,000 qualified leads wait, p99", "p99_ms", "ms", "≤ 150",
+        lambda it: it <= 150,
+    ),
+    _Figure("console", 0, "page of a busy queue, p99", "p99_ms", "ms", "≤ 50", lambda it: it <= 50),
+    _Figure("console", 1, "page of the desk, p99", "p99_ms", "ms", "≤ 50", lambda it: it <= 50),
+    _Figure("console", 2, "page of a lead, p99", "p99_ms", "ms", "≤ 50", lambda it: it <= 50),
     _Figure("restart", 0, "restart with 500,000 leads, to ready", "ready_s", "s", "≤ 8", lambda it: it <= 8),
     _Figure(
         "memory", 1, "memory after 10 events, by 100,000 leads", "bytes_a_lead", "bytes", "≤ 600",

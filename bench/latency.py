@@ -17,7 +17,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,15 +47,17 @@ _PATIENCE_S = 60.0
 _SEED = 11
 
 
-def run(kafka: str | None = None, seconds: float = 60.0, rate: float = RATE, waiting: int = WAITING) -> list[Row]:
-    """Steady traffic for that time after a few seconds to warm up; then again while so many leads wait for the desk.
+def run(
+    kafka: str | None = None, rate: float = RATE, scenes: Sequence[tuple[float, int]] = ((60.0, 0), (20.0, WAITING))
+) -> list[Row]:
+    """Steady traffic after a few seconds to warm up; in each scene for so many seconds, while so many leads wait.
 
     Without `kafka` a broker is started.
     """
     if kafka is None:
         with kit.cluster() as own:
-            return run(own, seconds, rate, waiting)
-    return _measure(kafka, seconds, rate, 0) + _measure(kafka, seconds / 3, rate, waiting)
+            return run(own, rate, scenes)
+    return [row for seconds, waiting in scenes for row in _measure(kafka, seconds, rate, waiting)]
 
 
 def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from console import words
 from console.acts import BadRequest, activity, presence_of
-from console.curve import ledger
+from console.curve import ledger, ledger_at
 from console.gather import Gather
 from console.history import Away
 from console.people import Facts, People
@@ -108,11 +108,11 @@ class Api:
         """`GET /api/leads/<id>/explain?at=`: the ledger; the rows add up."""
         facts = await self._facts(request)
         if facts.standing is None:
-            raise Refused(
-                HTTPStatus.NOT_FOUND, "no_ledger", "the ledger of a lead without a user id or address is not kept here"
-            )
-        at = _time(request.query_params.get("at"), now_ms())
-        explained = ledger(facts.standing.lead, self._gather.rules, at // 1_000)
+            raise Refused(HTTPStatus.NOT_FOUND, "no_ledger", words.NO_LEDGER)
+        lead, rules, at = facts.standing.lead, self._gather.rules, request.query_params.get("at")
+        explained = ledger(lead, rules, now_ms() // 1_000) if at is None else ledger_at(lead, rules, _time(at))
+        if explained is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "before_ledger", words.BEFORE_LEDGER)
         return JSONResponse(
             {
                 "score": explained.score_millipoints / 1_000,
@@ -222,11 +222,10 @@ async def _body(request: HttpRequest) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items() if value is not None}
 
 
-def _time(text: str | None, otherwise: int) -> int:
-    if text is None:
-        return otherwise
+def _time(text: str) -> int:
+    """An ISO 8601 time (UTC if it names no zone) in seconds."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_time", f"“{text[:40]}” is no ISO 8601 time") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)

@@ -10,6 +10,7 @@ from streams import state
 from streams.explain import Explanation, explain
 from streams.ledger import is_worth, rows
 from streams.reasons import top_reasons
+from streams.rewind import rewind
 from streams.rules import Rules, group_of, half_life_of
 from streams.score import behaviour
 from streams.state import Lead, Moved
@@ -72,9 +73,15 @@ def standing(lead: Lead, rules: Rules, now_s: int) -> Standing:
     return Standing(score, rules.level(score), lead.hot_since > 0, reasons, curve(lead, rules, at), lead)
 
 
-def ledger(lead: Lead, rules: Rules, at_s: int) -> Explanation:
+def ledger(lead: Lead, rules: Rules, now_s: int) -> Explanation:
     """Every point of the score, as rows that add up."""
-    return explain(lead, rules, max(at_s, lead.as_of, lead.last_seen))
+    return explain(lead, rules, max(now_s, lead.as_of, lead.last_seen))
+
+
+def ledger_at(lead: Lead, rules: Rules, at_s: int) -> Explanation | None:
+    """The same at another time, without what happened later; None for a time before the ledger begins."""
+    then = rewind(lead, rules, at_s)
+    return explain(then, rules, at_s) if then is not None else None
 
 
 def curve(lead: Lead, rules: Rules, at_s: int) -> Curve:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from console import views, words
@@ -15,6 +16,9 @@ from streams.rules import Rules
 
 MOST_ROWS = 100
 _PENDING = 200
+_FRESH_MS = 30_000
+"""In lists a score is of the last half minute: in so short a time none loses a tenth of a point."""
+_MOST_STANDINGS = 4_096
 _T = TypeVar("_T")
 
 
@@ -65,6 +69,7 @@ class Gather:
 
     def __init__(self, history: History, live: Live, rules: Rules, desk_rules: DeskRules) -> None:
         self.history, self.live, self.rules, self.desk_rules = history, live, rules, desk_rules
+        self._standing = lru_cache(_MOST_STANDINGS)(self._stand)
 
     async def queue(self, reader: Reader, now: int) -> Queue:
         """A reader's own requests and those that nobody has."""
@@ -72,7 +77,7 @@ class Gather:
         for kind, whose in self._lists(reader):
             asked += await self._or(self.history.open_requests(kind, whose, MOST_ROWS), [])
         asked += await self._or(self.history.pending(_PENDING), [])
-        found = [each for each in self._newest(asked) if views.concerns(each, reader)]
+        found = [await self._whole(each) for each in self._newest(asked) if views.concerns(each, reader)]
         rows = await self.rows(found, reader, now)
         by_kind: dict[str, list[Row]] = {}
         for row in rows:
@@ -84,7 +89,8 @@ class Gather:
         """The whole desk."""
         asked = await self._or(self.history.open_requests("hands", "all", MOST_ROWS), [])
         asked += await self._or(self.history.pending(_PENDING), [])
-        hands = [each for each in self._newest(asked) if views.is_open(each) and each.hand is not None]
+        found = [await self._whole(each) for each in self._newest(asked) if views.is_open(each)]
+        hands = [each for each in found if each.hand is not None]
         rows = sorted(await self.rows(hands, reader, now), key=views.order_of_desk)
         waiting = [row for row in rows if row.kind == views.HAND and not row.owned]
         queues = []
@@ -109,6 +115,12 @@ class Gather:
         asked = await self._or(self.history.request(request_id), None)
         return self.live.over(asked) if asked is not None else self.live.request(request_id)
 
+    async def _whole(self, request: Request) -> Request:
+        """With who asks: a decision may be younger than the console, and its hand older."""
+        if request.hand is not None or request.waiting is not None:
+            return request
+        return await self.request(request.id) or request
+
     async def row(self, request: Request, reader: Reader, now: int) -> Row:
         """One request as a row."""
         return (await self.rows([request], reader, now))[0]
@@ -123,7 +135,7 @@ class Gather:
             id = _lead_of(request)
             lead = known.get(id)
             alert = self.live.alerts.get(id) or (lead.alert if lead else None)
-            stands = self.standing(lead, now) if lead else None
+            stands = self._standing(lead.memory, now // _FRESH_MS) if lead and lead.memory else None
             made.append(views.row(request, reader, self.desk_rules, now, standing=stands, alert=alert))
         return sorted(made, key=views.order)
 
@@ -131,6 +143,10 @@ class Gather:
         """Where a lead stands, by what the workers remember; None if that is not here."""
         found = read(lead.memory)
         return standing(found, self.rules, now // 1_000) if found else None
+
+    def _stand(self, memory: bytes, moment: int) -> Standing | None:
+        found = read(memory)
+        return standing(found, self.rules, moment * _FRESH_MS // 1_000) if found else None
 
     async def _follow(self, known: dict[str, KnownLead]) -> None:
         """Requests name the lead as it was then: what it is a part of now stands for it."""
@@ -149,7 +165,7 @@ class Gather:
         ]
 
     def _newest(self, asked: list[Asked]) -> list[Request]:
-        found = {each.id: each for each in self.live.requests()}
+        found = {each.id: each for each in self.live.urgent()}
         for each in asked:
             found[each.id] = self.live.over(each)
         return list(found.values())
@@ -175,6 +191,7 @@ class Gather:
 
     async def _people(self, reader: Reader, now: int) -> list[Colleague]:
         said = await self._or(self.history.presence(), {}) | self.live.presence
+        loads = await self._or(self.history.loads(list(self.desk_rules.roster.people)), {})
         people = []
         for person in self.desk_rules.roster.people.values():
             until, begins = person.on_until(now), person.next_start(now)
@@ -186,12 +203,8 @@ class Gather:
                 shift = f"from {words.clock(begins, now, reader.zone)}" if begins else "no hours"
             spoken = said.get(person.id)
             state = spoken.state if spoken and (spoken.until is None or now < spoken.until) else "on"
-            counts = [
-                await self._or(self.history.count_open(kind, f"rep:{person.id}"), 0) for kind in ("hands", "leads")
-            ]
-            people.append(
-                Colleague(person.id, person.name, state, shift, bool(until), counts[0], counts[1], person.capacity)
-            )
+            hands, leads = loads.get(person.id, (0, 0))
+            people.append(Colleague(person.id, person.name, state, shift, bool(until), hands, leads, person.capacity))
         return people
 
     async def presence(self, reader: Reader, now: int) -> str:

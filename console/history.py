@@ -43,8 +43,8 @@ class History(Protocol):
     async def open_requests(self, kind: str, whose: str, most: int) -> list[Asked]:
         """Open requests by when they are due; `kind` hands or leads, `whose` all, rep:ID or queue:NAME."""
 
-    async def count_open(self, kind: str, whose: str) -> int:
-        """How many there are."""
+    async def loads(self, people: list[str]) -> dict[str, tuple[int, int]]:
+        """How many open hands and leads each of these people has."""
 
     async def pending(self, most: int) -> list[Asked]:
         """Raised hands among the newest `most` that nobody has decided about yet, oldest first."""

@@ -102,7 +102,10 @@ class Hub:
         known = self._shown.get(id)
         if transactional and place not in self._ids:
             self._ids[place] = id
-            self._unsettled.setdefault(line, deque()).append(place)
+            waiting = self._unsettled.setdefault(line, deque())
+            waiting.append(place)
+            if len(waiting) > _MOST_KEPT:  # the other reader has been away for long: what it would say is old
+                del self._ids[waiting.popleft()]
         if known is not None and not known.withdrawn:
             if known.place < place:  # published again after a restart: what was aborted is not missed
                 self._shown[id] = known._replace(place=place)

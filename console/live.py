@@ -8,6 +8,7 @@ from console.history import Asked
 from console.hub import Happening
 from schemas.codec import Undecodable, decode
 from schemas.records import Assignment, LeadAlert, Presence, RaisedHand, Waited, Waiting
+from streams.desk.lifecycle import OPEN
 
 MOST = 20_000
 """Requests, alerts and mail that are remembered: the newest."""
@@ -90,9 +91,12 @@ class Live:
         assignments = self._assignments.get(id, ())
         return assignments[-2] if len(assignments) > 1 else None
 
-    def requests(self) -> list[Request]:
-        """All that are known here, in the order in which they were last changed."""
-        ids = dict.fromkeys([*self.hands, *self._assignments])
+    def urgent(self) -> list[Request]:
+        """Hands and hot leads that are open; not whoever has qualified: they may be many, and are in the history."""
+        ids = [id for id in self.hands if id not in self._assignments]
+        for id, (*_, last) in self._assignments.items():
+            if last.status in OPEN and last.follow_up_class != "qualified":
+                ids.append(id)
         return [found for id in ids if (found := self.request(id)) is not None]
 
     def _assign(self, assignment: Assignment, happening: Happening) -> None:

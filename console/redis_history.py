@@ -17,7 +17,7 @@ from schemas import readside as keys
 from schemas.codec import Undecodable, decode
 from schemas.records import Assignment, LeadAlert, LeadDuplicate, LeadState, Presence, RaisedHand, Record, Waiting
 
-PATIENCE_S = 0.5
+PATIENCE_S = 1.0
 """For one question: a page that waits longer is worse than one without history."""
 _REST_S = 3.0
 """After a failure nothing is asked for so long, except whether it is there again: a page has many questions."""
@@ -45,10 +45,14 @@ class RedisHistory:
             ids = await self._redis.zrange(base + keys.open_requests(kind, whose), 0, most - 1)
             return await self._asked(base, _texts(ids))
 
-    async def count_open(self, kind: str, whose: str) -> int:
+    async def loads(self, people: list[str]) -> dict[str, tuple[int, int]]:
         """See `History`."""
-        async with self._asking() as base:
-            return int(await self._redis.zcard(base + keys.open_requests(kind, whose)))
+        async with self._asking() as base, self._redis.pipeline(transaction=False) as pipe:
+            for each in people:
+                pipe.zcard(base + keys.open_requests("hands", f"rep:{each}"))
+                pipe.zcard(base + keys.open_requests("leads", f"rep:{each}"))
+            rows = await _run(pipe, 2)
+        return {id: (hands, leads) for id, (hands, leads) in zip(people, rows, strict=True)}
 
     async def pending(self, most: int) -> list[Asked]:
         """See `History`."""

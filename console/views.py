@@ -169,7 +169,7 @@ def row(
         company=hand.company if hand else "",
         message=hand.message if hand else "",
         contact=_contact(email, hand.phone if hand else None),
-        wishes=_wishes(request, reader, now),
+        wishes=_wishes(request, alert, reader, now),
         asked=words.ago(now - asked_at),
         asked_at=asked_at,
         owner="you" if mine else owner or _queue(request, rules),
@@ -256,10 +256,12 @@ def _reasons(request: Request, standing: Standing | None, alert: LeadAlert | Non
     return " · ".join(reason.text for reason in alert.reasons) if alert else ""
 
 
-def _wishes(request: Request, reader: Reader, now: int) -> str:
+def _wishes(request: Request, alert: LeadAlert | None, reader: Reader, now: int) -> str:
+    """How to follow up: what whoever asked wishes, or the policy for a hot lead."""
     hand = request.hand
     if hand is None:
-        return ""
+        follow_up = alert.follow_up if alert and kind_of(request) == HOT else ""
+        return words.FOLLOW_UP.get(follow_up, follow_up)
     said = [words.TOPICS.get(hand.topic, hand.topic)]
     if hand.preferred_channel:
         said.append(f"best by {words.CHANNELS.get(hand.preferred_channel, hand.preferred_channel)}")

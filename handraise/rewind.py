@@ -1,19 +1,12 @@
-"""A lead's ledger as it was at an earlier time, in the light of all that is known now.
-
-An event that had happened by then and arrived later is in it; what happened afterwards is not.
-"""
+"""A lead's ledger as it was at an earlier time, or a failure in words."""
 
 from __future__ import annotations
 
-from struct import iter_unpack
-
-import msgspec
-
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.words import when
-from streams.ledger import rebuild
-from streams.rules import Rules, has_key
-from streams.state import END, Lead
+from streams import rewind as pure
+from streams.rules import Rules
+from streams.state import Lead
 
 
 def rewind(lead: Lead, rules: Rules, at_s: int) -> Lead:
@@ -21,26 +14,12 @@ def rewind(lead: Lead, rules: Rules, at_s: int) -> Lead:
 
     Raises Failure for a time before the ledger begins: older events are folded into sums.
     """
-    kept = sum(time <= at_s for (time,) in iter_unpack("<I", lead.times))
-    whole = 4 * kept == len(lead.times)
-    if at_s < lead.line:
+    then = pure.rewind(lead, rules, at_s)
+    if then is None:
         raise Failure(
             f"the ledger of this lead begins {when(lead.line)} UTC; what is older is folded into sums",
             f"--at {when(at_s)} UTC",
             "give a later time",
             CHECK_FAILED,
         )
-    parts = lead.marks.split(END)
-    once_keys = sum(has_key(mark) for part in parts[:kept] for mark in part)
-    then = msgspec.structs.replace(
-        lead,
-        times=lead.times[: 4 * kept],
-        ids=lead.ids[: 8 * kept],
-        marks="".join(part + END for part in parts[:kept]),
-        onces=lead.onces[: 8 * once_keys],
-        base=dict(lead.base),
-        cleared={group: at for group, at in lead.cleared.items() if at <= at_s},
-    )
-    if not whole or lead.model != rules.number:
-        rebuild(then, rules)
     return then

@@ -130,8 +130,7 @@ def drift(settings: Settings, found: Mapping[str, Found]) -> list[Drift]:
                 Drift(
                     name,
                     f"it has {there.partitions} partitions, {wanted} are configured",
-                    f"set HANDRAISE_PARTITIONS={there.partitions}, the count that its leads were placed with; "
-                    f"for another count begin anew under another HANDRAISE_PREFIX with `{CREATE}`",
+                    _recount(topic, there.partitions),
                     False,
                 )
             )
@@ -141,6 +140,25 @@ def drift(settings: Settings, found: Mapping[str, Found]) -> list[Drift]:
                     Drift(name, f"{setting} is {given or 'not set'}, not {value}", f"run `{CREATE}`", True)
                 )
     return differences
+
+
+def _recount(topic: Topic, partitions: int) -> str:
+    """What mends another partition count without losing anything: Kafka takes no partition away."""
+    if topic.partitions == "P":
+        return (
+            f"set HANDRAISE_PARTITIONS={partitions}, the count that its leads were placed with; "
+            f"for another count begin anew under another HANDRAISE_PREFIX with `{CREATE}`"
+        )
+    if topic.name == "deployment.facts":
+        return (
+            f"stop the gateways, delete the topic, run `{CREATE}`, and start them with the id key that they had: "
+            "they lay their fact down again"
+        )
+    return (
+        f"if nothing stands in it yet, delete it and run `{CREATE}`: nothing writes to it before; if partitions "
+        "were added later, all its facts are in partition 0 and stay readable there, but it cannot be used any more: "
+        f"begin anew under another HANDRAISE_PREFIX with `{CREATE}`"
+    )
 
 
 def failures(drifts: Collection[Drift], bootstrap: str) -> list[Failure]:

@@ -71,9 +71,16 @@ async def unmerge(settings: Settings, asked: Asked, by: str) -> Done:
     """Make a lead that was merged a lead of its own again.  Raises Failure."""
     async with _office(settings, asked) as office:
         was, survivor = await office.memory.state(asked.id), await find(office.memory, asked)
-        if not isinstance(was, Moved) or not was.frozen:
+        if not isinstance(was, Moved) or was.undo is None or not was.undo.frozen:
             raise _never_merged(asked, was, survivor)
         place = await office.say(asked.id, Unmerge(at=_now_ms(), by=by))
+        if await office.still_parting(asked.id):
+            raise Failure(
+                f"{asked.id} is not taken out of {survivor.id} yet",
+                f"its points are being given back, which takes longer than {PATIENCE_S:g} s",
+                "see that a worker runs for each partition; it is not to be said again",
+                CHECK_FAILED,
+            )
         after = [await office.settled(survivor.id), await find(office.memory, asked)]
         if after[1].id != asked.id:
             raise await office.refused(place, f"{asked.id} was not taken out of {survivor.id}")
@@ -158,6 +165,15 @@ class _Office:
                 told = True
                 output.note(f"waiting for the worker of partition {partition}")
             await self.memory.wait(partition)
+
+    async def still_parting(self, id: str) -> bool:
+        """True if a lead that is to be taken out of another one is not a lead again in time."""
+        deadline = time.monotonic() + PATIENCE_S
+        while isinstance(found := await self.memory.state(id), Moved) and found.undo is not None and found.undo.parting:
+            if time.monotonic() > deadline:
+                return True
+            await self.memory.wait(partition_of(id.encode(), self.memory.partitions))
+        return False
 
     async def settled(self, id: str) -> Found:
         """The lead of that id, when what was folded before has reached it.  Raises Failure."""

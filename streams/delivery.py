@@ -7,8 +7,9 @@ they are made and as they are read again after a restart, and comes to the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
 from schemas.records import Delivery, Notice
@@ -53,6 +54,12 @@ class Verdict(NamedTuple):
     """Not to be tried again earlier, by the other side's word."""
 
 
+_Key = tuple[str, Target]
+"""Notice and target."""
+_Entry = tuple[int, Place, _Key]
+"""A time (ms), and what is to be done then."""
+
+
 @dataclass(frozen=True)
 class Channels:
     """What is configured, and how people are reached."""
@@ -88,6 +95,13 @@ class _Server:
     failures: int = 0
     closed_until: int = 0
     under_way: int = 0
+    queue: list[_Entry] = field(default_factory=list)
+    """What is to be tried there now, the oldest first."""
+
+    @property
+    def room(self) -> int:
+        """How many attempts may be under way; one, as long as it seems to be away."""
+        return 1 if self.failures else MOST_AT_ONCE
 
 
 @dataclass
@@ -127,17 +141,21 @@ class Outbox:
 
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
-        self._items: dict[tuple[str, Target], Item] = {}
-        self._heard: dict[tuple[str, Target], Delivery] = {}
+        self._items: dict[_Key, Item] = {}
+        self._heard: dict[_Key, Delivery] = {}
         self._servers: dict[str, _Server] = {}
         self._partitions: dict[int, _Partition] = {}
+        self._later: list[_Entry] = []
+        """What is to be tried, by when.  An entry here or in a server's queue may be out of date: see `_is_valid`."""
+        self._ends: list[_Entry] = []
+        """What is to be given up, by when."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     def hear(self, delivery: Delivery) -> None:
         """A record from before: call it for all that there are, in their order, before notices are taken."""
-        self._heard[delivery.notice_id, Target(delivery.channel, delivery.target)] = delivery
+        self._heard[_key_of(delivery)] = delivery
 
     def take(self, place: Place, notice: Notice, now: int) -> list[Delivery]:
         """A notice; returns what is to be recorded at once, because nothing will be sent."""
@@ -148,45 +166,56 @@ class Outbox:
         known.next_offset = offset + 1
         settled = []
         for target in targets(notice, self._channels):
-            last = self._heard.pop((notice.notice_id, target), None)
-            if last is not None and last.status != "failed":
+            key = notice.notice_id, target
+            last = self._heard.pop(key, None)
+            if key in self._items or (last is not None and last.status != "failed"):
                 continue
-            item = Item(notice, place, target, 0, notice.deliver_after)
-            if last is not None:
-                item.attempt, item.next_at, item.answer = last.attempt, last.next_at or now, last.answer
-            self._items[notice.notice_id, target] = item
+            item = self._items[key] = Item(notice, place, target, 0, notice.deliver_after)
             known.unfinished[offset] = known.unfinished.get(offset, 0) + 1
             if target.channel in (CONSOLE, NONE):
                 item.under_way = True
                 why = "the console shows it" if target.channel == CONSOLE else "none of its channels is configured"
                 settled.append(_delivery(item, "skipped", now, None, why))
+                continue
+            if last is not None:
+                item.attempt, item.next_at, item.answer = last.attempt, last.next_at or now, last.answer
+            heappush(self._later, (item.next_at, place, key))
+            heappush(self._ends, (notice.deliver_after + GIVEN_UP_MS, place, key))
         return settled
 
     def due(self, now: int) -> list[Item]:
-        """What is to be tried now; each is under way until `ended`."""
+        """What is to be tried now; each is under way until `ended` and `recorded`."""
+        while self._later and self._later[0][0] <= now:
+            entry = heappop(self._later)
+            if self._is_valid(entry):
+                heappush(self._server(entry[2][1]).queue, entry)
         found = []
-        ripe = [item for item in self._items.values() if item.next_at <= now and not item.under_way]
-        for item in sorted(ripe, key=lambda each: (each.next_at, each.place)):
-            server = self._server(item)
-            room = 1 if server.failures else MOST_AT_ONCE
-            if now >= server.closed_until and server.under_way < room:
-                item.under_way = True
-                server.under_way += 1
-                found.append(item)
+        for server in self._servers.values():
+            while server.queue and now >= server.closed_until and server.under_way < server.room:
+                entry = heappop(server.queue)
+                if self._is_valid(entry):
+                    item = self._items[entry[2]]
+                    item.under_way = True
+                    server.under_way += 1
+                    found.append(item)
         return found
 
     def overdue(self, now: int) -> list[Delivery]:
         """What is given up, to be recorded."""
         found = []
-        for item in self._items.values():
-            if not item.under_way and now - item.notice.deliver_after >= GIVEN_UP_MS:
+        while self._ends and self._ends[0][0] <= now:
+            _, place, key = heappop(self._ends)
+            item = self._items.get(key)
+            if item is not None and item.under_way:
+                heappush(self._ends, (now + STEPS_MS[0], place, key))  # when it has ended
+            elif item is not None:
                 item.under_way = True
                 found.append(_delivery(item, "dead", now, None, item.answer or "it was too old when it could be sent"))
         return found
 
     def ended(self, item: Item, verdict: Verdict, now: int) -> Delivery:
         """An attempt has ended; returns what is to be recorded."""
-        server = self._server(item)
+        server = self._server(item.target)
         server.under_way -= 1
         if verdict.outcome == "away":
             server.failures += 1
@@ -203,13 +232,13 @@ class Outbox:
 
     def recorded(self, delivery: Delivery) -> None:
         """What became of an attempt stands on the topic."""
-        key = delivery.notice_id, Target(delivery.channel, delivery.target)
+        key = _key_of(delivery)
         item = self._items.get(key)
         if item is None:
             return
-        item.under_way = False
         if delivery.status == "failed":
-            item.next_at, item.answer = delivery.next_at or delivery.at, delivery.answer
+            item.under_way, item.next_at, item.answer = False, delivery.next_at or delivery.at, delivery.answer
+            heappush(self._later, (item.next_at, item.place, key))
             return
         del self._items[key]
         partition, offset = item.place
@@ -223,16 +252,21 @@ class Outbox:
         return {number: min(each.unfinished, default=each.next_offset) for number, each in self._partitions.items()}
 
     def wakes_at(self) -> int | None:
-        """When something is to be tried next, at the earliest; None if nothing is."""
-        return min(self._waking(), default=None)
+        """When there may be something to do, at the earliest; None if there is nothing."""
+        waking = [entries[0][0] for entries in (self._later, self._ends) if entries]
+        waking += [each.closed_until for each in self._servers.values() if each.queue and each.under_way < each.room]
+        return min(waking, default=None)
 
-    def _waking(self) -> Iterator[int]:
-        for item in self._items.values():
-            if not item.under_way:
-                yield max(item.next_at, self._server(item).closed_until)
+    def _is_valid(self, entry: _Entry) -> bool:
+        item = self._items.get(entry[2])
+        return item is not None and not item.under_way and item.next_at == entry[0]
 
-    def _server(self, item: Item) -> _Server:
-        return self._servers.setdefault(item.target.server, _Server())
+    def _server(self, target: Target) -> _Server:
+        return self._servers.setdefault(target.server, _Server())
+
+
+def _key_of(delivery: Delivery) -> _Key:
+    return delivery.notice_id, Target(delivery.channel, delivery.target)
 
 
 def _delivery(item: Item, status: str, now: int, next_at: int | None, answer: str) -> Delivery:

@@ -2,13 +2,15 @@
 
 Each piece of evidence has a home, the key under which it is remembered who was seen with it.  That of an address which
 reaches the same mailbox as a simpler one is that one's key: most addresses are simple, and need no memory beside their
-lead's.
+lead's.  So whoever has an address, its own lead or a forwarding address, remembers who may be one with its owner: a
+suspicion goes with both leads wherever they go.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from schemas.codec import Undecodable
 from schemas.records import NotTheSame, Sighted
 from streams import links
 from streams.publish import Publisher
@@ -19,7 +21,15 @@ MATCH_IDLE_S = 180 * DAY_S
 """A match to which nothing was added for so long is forgotten."""
 MOST_MATCHED = 8
 """Leads that share one piece of evidence; what more share proves nothing."""
+MOST_SUSPECTS = 16
+"""Leads that are reported as perhaps one with the owner of an address, by each sort of evidence."""
 MOST_APART = 64
+_WORDS = {
+    "m": "addresses that reach the same mailbox",
+    "e": "both gave the same e-mail address",
+    "p": "the same phone number",
+    "n": "the same name at the same company",
+}
 
 
 class Leads(Protocol):
@@ -45,31 +55,47 @@ class Duplicates:
     def __init__(self, leads: Leads, publisher: Publisher) -> None:
         self._leads, self._publisher = leads, publisher
 
-    def introduce(self, lead: str, found: Match, at: int) -> None:
+    def introduce(self, lead: str, home: Lead | Moved, found: Match, at: int) -> None:
         """A lead moves in where only leads with like addresses were known."""
         for other in found.leads:
             self._suspect(found.evidence, lead, other, at)
+        _note(home, [found.evidence[0] + other for other in found.leads if other != lead])
+
+    def claimed(self, key: str, moved: Moved, other: str, at: int) -> None:
+        """Another lead has claimed an address, too."""
+        if "e" + other not in moved.suspects and "E" + other not in moved.suspects:
+            _note(moved, [*moved.suspects, "e" + other])
+            self._suspect(key, moved.to, other, at)
+
+    def inherit(self, key: str, suspects: list[str], former: str, home: Lead | Moved, owner: str, at: int) -> None:
+        """What was suspected of an address's former owner is suspected of its owner."""
+        kept = []
+        for entry in suspects:
+            evidence, other = entry[0].lower() + key[1:], entry[1:]
+            if entry[0].islower():
+                self._resolve(evidence, former, other, at, former)
+                self._suspect(evidence, owner, other, at)
+            kept += [entry] if other != owner else []
+        _note(home, kept)
 
     def sighted(self, key: bytes, found: State | None, mail: Sighted, at: int) -> None:
         """A lead was seen with a piece of evidence whose home this key is."""
         evidence, lead, via = mail.evidence, mail.lead, mail.via
-        links.check(evidence, "mpn")
+        links.check(evidence, "mpne")
         links.order(lead)
         links.order(via or lead)
         if isinstance(found, Lead | Moved):
-            home = key.decode() if isinstance(found, Lead) else found.to
-            if via is not None and home:
-                self._resolve(evidence, via, home, at)
-            if home:
-                self._suspect(evidence, home, lead, at)
+            self._sighted_at_home(key, found, mail, at)
             return
+        if evidence[0] == "e":
+            return  # its owner has been forgotten
         match = found or Match(evidence, [], at)
         others = [other for other in match.leads if other not in (lead, via)]
         if via in match.leads:
-            self._resolve(evidence, via, lead, at)
+            self._resolve(evidence, via, lead, at, via)
             match.apart = [links.pair(*(lead if each == via else each for each in pair)) for pair in match.apart]
             for other in others:
-                self._resolve(evidence, via, other, at)
+                self._resolve(evidence, via, other, at, via)
         if lead not in match.leads or via in match.leads:
             for other in others if len(others) < MOST_MATCHED else []:
                 if links.pair(lead, other) not in match.apart:
@@ -81,6 +107,27 @@ class Duplicates:
         match.used = max(at, match.used)
         self._leads.keep(key, match, max(match.used, self._leads.now) + MATCH_IDLE_S, published=False)
 
+    def _sighted_at_home(self, key: bytes, found: Lead | Moved, mail: Sighted, at: int) -> None:
+        kind, home = mail.evidence[0], key.decode() if isinstance(found, Lead) else found.to
+        if mail.evidence[1:] != key.decode()[1:]:
+            raise Undecodable("bad_mail", f"the home of {mail.evidence} is not {key.decode()}")
+        before = suspects_of(found)
+        suspects = [entry for entry in before if entry[1:] != mail.via or entry[0].lower() != kind]
+        apart = mail.via is not None and kind.upper() + mail.via in before
+        if mail.via is not None and kind + mail.via in before:
+            self._resolve(mail.evidence, mail.via, home, at, mail.via)
+        is_new = mail.lead != home and not {kind + mail.lead, kind.upper() + mail.lead} & set(suspects)
+        # Who gave an address that is another's is noted when it claims it; here it may only have become another lead.
+        if is_new and home and (kind != "e" or mail.via is None or len(suspects) < len(before)):
+            if apart:
+                suspects.append(kind.upper() + mail.lead)
+            elif sum(entry[0] == kind for entry in suspects) < MOST_SUSPECTS:
+                suspects.append(kind + mail.lead)
+                self._suspect(mail.evidence, home, mail.lead, at)
+        if suspects != before:
+            _note(found, suspects)
+            self._leads.keep(key, found, found.wake, published=False)
+
     def not_the_same(self, key: bytes, found: State | None, mail: NotTheSame, at: int) -> None:
         """Somebody says that two leads which share the evidence are two persons."""
         links.check(mail.evidence, "mpne")
@@ -88,16 +135,29 @@ class Duplicates:
         if isinstance(found, Match) and pair not in found.apart:
             found.apart = [*found.apart, pair][-MOST_APART:]
             self._leads.keep(key, found, found.wake, published=False)
+        elif isinstance(found, Lead | Moved):
+            named = {mail.evidence[0] + mail.lead, mail.evidence[0] + mail.other}
+            _note(found, [entry.capitalize() if entry in named else entry for entry in suspects_of(found)])
+            self._leads.keep(key, found, found.wake, published=False)
         self._publisher.duplicate(mail.evidence, pair, "dismissed", at, f"{mail.by}: they are not the same")
 
     def _suspect(self, evidence: str, lead: str, other: str, at: int) -> None:
         if lead != other:
-            cause = {"m": "addresses that reach the same mailbox", "p": "the same phone number"}
-            words = cause.get(evidence[0], "the same name at the same company")
-            self._publisher.duplicate(evidence, links.pair(lead, other), "suspected", at, words)
+            self._publisher.duplicate(evidence, links.pair(lead, other), "suspected", at, _WORDS[evidence[0]])
 
-    def _resolve(self, evidence: str, former: str, lead: str, at: int) -> None:
+    def _resolve(self, evidence: str, former: str, lead: str, at: int, gone: str) -> None:
         if former != lead:
-            self._publisher.duplicate(
-                evidence, links.pair(former, lead), "resolved", at, f"{former} is part of another lead"
-            )
+            cause = f"{gone} is part of another lead, or was parted from who shares it"
+            self._publisher.duplicate(evidence, links.pair(former, lead), "resolved", at, cause)
+
+
+def suspects_of(found: Lead | Moved) -> list[str]:
+    """Who may be one with the owner of an address."""
+    return found.opened().suspects if isinstance(found, Lead) else found.suspects
+
+
+def _note(home: Lead | Moved, suspects: list[str]) -> None:
+    if isinstance(home, Moved):
+        home.suspects = suspects
+    elif suspects != suspects_of(home):
+        home.keep(suspects=suspects)

@@ -12,16 +12,17 @@ from schemas.codec import Undecodable
 from schemas.records import Absorb, DeviceLost, Link, Mail, Merge, NotTheSame, Release, Sighted, Unmerge
 from streams import links, state
 from streams.contact import learn
-from streams.duplicates import Duplicates, Leads
+from streams.duplicates import Duplicates, Leads, suspects_of
 from streams.ledger import new_lead, rebuild
 from streams.lifecycle import STAGES
 from streams.links import ABSORBED, LOST, MOST_LINKS, OURS, REFUSED, RELINK_S
 from streams.news import News
+from streams.parting import Parting, refuse_under_way
 from streams.publish import Publisher
 from streams.rules import DAY_S, Rules
 from streams.score import behaviour
-from streams.state import Lead, Match, Moved, State
-from streams.union import give_back, lead_of, memory_of, unite
+from streams.state import Lead, Match, Moved, State, Undo
+from streams.union import lead_of, memory_of, unite
 
 MOVED_IDLE_S = 180 * DAY_S
 """An address that nothing used for so long is forgotten."""
@@ -30,7 +31,6 @@ MOST_OWNERS = 16
 """An identifier that more leads have owned or claimed is nobody's."""
 _OWNER_MARK = 6
 """Characters of an owner's id by which it is known again."""
-_EVIDENCE = (b"m_", b"p_", b"n_")
 
 
 class Forwarding:
@@ -39,6 +39,7 @@ class Forwarding:
     def __init__(self, leads: Leads, publisher: Publisher, rules: Rules) -> None:
         self._leads, self._publisher, self._rules = leads, publisher, rules
         self.duplicates = Duplicates(leads, publisher)
+        self._parting = Parting(leads, publisher, rules, self.claim)
 
     # -- events
 
@@ -102,7 +103,7 @@ class Forwarding:
     def claim(self, owner: str, link: links.Link, via: str | None = None) -> None:
         """Tell an identifier whose it is."""
         id, at = link.id, link.seen * 1_000
-        if id.startswith(_EVIDENCE):
+        if links.is_shared(link):
             home = b"e" + id[1:] if id.startswith(b"m_") else id
             self._publisher.mail(home, Sighted(lead=owner, evidence=id.decode(), at=at, via=via))
         else:
@@ -128,8 +129,13 @@ class Forwarding:
             case NotTheSame():
                 self.duplicates.not_the_same(key, found, mail, at)
             case Unmerge():
-                self._unmerge(key, found, at)
-            case Absorb() | DeviceLost() | Merge() | Release():
+                self._parting.unmerge(key, found, at)
+            case Release():
+                if isinstance(found, Moved):
+                    self._parting.pass_on(key, found, mail, value)
+                else:
+                    self._parting.release(key, found, mail)
+            case Absorb() | DeviceLost() | Merge():
                 if isinstance(found, Moved):
                     self._pass_on(key, found, mail, value)
                 elif isinstance(mail, Absorb):
@@ -137,10 +143,7 @@ class Forwarding:
                 elif isinstance(mail, Merge):
                     self._merge(key, found, mail, at)
                 elif isinstance(found, Lead):
-                    if isinstance(mail, DeviceLost):
-                        self._device_lost(key, found, mail, at)
-                    else:
-                        self._release(key, found, mail)
+                    self._device_lost(key, found, mail, at)
 
     def used(self, key: bytes, moved: Moved, at: int) -> None:
         """Note that an address was used; once a day is enough."""
@@ -148,31 +151,26 @@ class Forwarding:
             moved.used = at
             self._leads.keep(key, moved, at + MOVED_IDLE_S, published=False)
 
-    def _pass_on(self, key: bytes, moved: Moved, mail: Absorb | DeviceLost | Merge | Release, value: bytes) -> None:
+    def _pass_on(self, key: bytes, moved: Moved, mail: Absorb | DeviceLost | Merge, value: bytes) -> None:
         if isinstance(mail, DeviceLost) and mail.reason != "returned":
             return  # who absorbed this lead has asked for all that it had, and gets answers of its own
         if not moved.to:
             raise Undecodable("quarantined", f"{key.decode()} has had too many owners to be anybody's")
-        if isinstance(mail, Release) and moved.frozen:
-            # What is undone was merged into this lead first: if this one comes back, it is to come without.
-            frozen = state.decode(moved.frozen)
-            if isinstance(frozen, Lead) and _holds(frozen, mail.source):
-                give_back(frozen, lead_of(mail.memory), mail.source.encode(), self._rules)
-                moved.frozen = state.encode(frozen)
-                self._leads.keep(key, moved, moved.wake, published=False)
+        if isinstance(mail, Merge) and moved.undo is not None and moved.undo.parting:
+            refuse_under_way(key, moved.undo)
         if not (isinstance(mail, Merge) and mail.other == moved.to):
             self.used(key, moved, max(self._leads.now, mail.at // 1_000))
-            # A release has to pass all that its lead was merged into, one after the other.
-            to = moved.merged if isinstance(mail, Release) and moved.merged else moved.to
-            self._publisher.forward(to.encode(), value)
+            self._publisher.forward(moved.to.encode(), value)
 
     def _link(self, key: bytes, found: State | None, mail: Link, at: int) -> None:
-        owner = mail.owner
-        if owner.encode() == key:
+        owner, id = mail.owner, key.decode()
+        if links.order(owner) > links.order(id):
+            raise Undecodable("bad_mail", f"{owner} is not stronger than {id}, which it would own")
+        if mail.via == id:
+            self._parting.answered(key, found, owner)
+        elif owner == id:
             return
-        if not links.order(owner) < links.order(key.decode()):
-            raise Undecodable("bad_mail", f"{owner} is not stronger than {key.decode()}, which it would own")
-        if isinstance(found, Moved):
+        elif isinstance(found, Moved):
             self._relink(key, found, owner, mail.via, at)
         elif isinstance(found, Lead):
             if key.startswith(b"u_"):
@@ -184,9 +182,10 @@ class Forwarding:
 
     def _address(self, key: bytes, owner: str, at: int, found: Match | None) -> None:
         """Leave an address where no lead lives."""
-        self._leads.keep(key, Moved(owner, at, at), max(at, self._leads.now) + MOVED_IDLE_S, published=False)
+        moved = Moved(owner, at, at)
         if found is not None:
-            self.duplicates.introduce(owner, found, at)
+            self.duplicates.introduce(owner, moved, found, at)
+        self._leads.keep(key, moved, max(at, self._leads.now) + MOVED_IDLE_S, published=False)
 
     def _move(self, key: bytes, lead: Lead, owner: str, at: int, cause: str, words: str) -> None:
         """Send what a lead remembers to its owner, and leave an address."""
@@ -194,16 +193,22 @@ class Forwarding:
         if lead.model != self._rules.number:
             rebuild(lead, self._rules)
         score = behaviour(lead, self._rules, as_of)
+        undo = Undo(state.encode(lead)) if cause == "merge" else None
+        if undo is None and lead.opened().merged:
+            undo, cause = Undo(b""), "nested"
         absorb = Absorb(source=key.decode(), owner=owner, at=at * 1_000, cause=cause, memory=memory_of(lead))
         self._publisher.mail(owner.encode(), absorb)
         self._publisher.identity(key, "lead", "moved", as_of, words, owner, score)
-        frozen = state.encode(lead) if cause == "merge" else b""
         used = max(at, as_of)
-        moved = Moved(owner, at, used, frozen=frozen, merged=owner if frozen else "")
+        moved = Moved(owner, at, used, undo=undo)
+        self.duplicates.inherit(key.decode(), suspects_of(lead), key.decode(), moved, owner, at)
         self._leads.keep(key, moved, used + MOVED_IDLE_S, published=True)
 
     def _relink(self, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
         id, former = key.decode(), moved.to
+        if via is not None and former and id.startswith("e_"):
+            # Who claimed the address before may be a part of the one who does now.
+            self.duplicates.sighted(key, moved, Sighted(owner, at * 1_000, id, via), at)
         if former == owner:
             moved.at = max(at, moved.at)
         elif not former:
@@ -211,12 +216,19 @@ class Forwarding:
             return
         elif former == via and at >= moved.at:
             moved.to, moved.at = owner, at
+            self.duplicates.inherit(id, moved.suspects, former, moved, owner, at)
             if _has_owned(moved, owner):  # it has been told, or will be, that this is not its own
                 self._lost(owner, id, at, "returned", owner)
+            if links.order(former) < links.order(owner):  # of which the owner was a part
+                self._lost(former, id, at, "parted", owner)
+        elif moved.undo is not None and moved.undo.parting:
+            self._lost(owner, id, at, "moved", id)  # it asks again, until the lead lives that has been there before
         elif not links.is_device(key):
             self._claimed(key, moved, owner, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
-            moved.to, moved.at, moved.frozen, moved.merged = owner, at, b"", ""
+            moved.to, moved.at = owner, at
+            if moved.undo is not None:
+                moved.undo.frozen = b""
             if _owners(moved, former, owner) > MOST_OWNERS:
                 moved.to = ""
                 cause = f"over {MOST_OWNERS} leads have owned it, as a device that many share: it is nobody's"
@@ -236,9 +248,7 @@ class Forwarding:
         id, before = key.decode(), len(moved.owners)
         owners = _owners(moved, moved.to, owner)
         if owners <= MOST_OWNERS and not id.startswith("u_"):
-            self._publisher.duplicate(
-                id, links.pair(moved.to, owner), "suspected", at, "both gave the same e-mail address"
-            )
+            self.duplicates.claimed(id, moved, owner, at)
         elif owners > MOST_OWNERS and len(moved.owners) > before:
             cause = f"over {MOST_OWNERS} leads have claimed it: claims are no longer reported"
             self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, moved.to, 0)
@@ -256,8 +266,13 @@ class Forwarding:
             link = link._replace(seen=max(at, link.seen), status=OURS)
             if mail.owner.encode() != key:  # who has it has become a part of this lead
                 self.claim(key.decode(), link, mail.owner)
-        elif mail.reason != "moved":
+        elif mail.reason not in ("moved", "parted"):
             link = link._replace(status=REFUSED)
+        elif mail.reason == "parted" and link.held and link.seen <= at:
+            owner = links.find(lead.links, mail.owner.encode())
+            if owner >= 0 and links.read(lead.links, owner).held:
+                return  # it has become a part of this lead again
+            link = link._replace(status=LOST)
         elif link.held and (-link.seen, links.order(key.decode())) < (-at, links.order(mail.owner)):
             self.claim(key.decode(), link)
         else:
@@ -279,18 +294,23 @@ class Forwarding:
         else:
             lead = new_lead(other.first_seen, as_of, [], self._rules)
             if found is not None:
-                self.duplicates.introduce(key.decode(), found, at)
+                self.duplicates.introduce(key.decode(), lead, found, at)
         as_of = max(as_of, lead.as_of)
         stage = lead.stage
         unite(lead, key, other, source, at, self._rules)
         lead.as_of = as_of
         if mail.owner.encode() != key:
             self.claim(key.decode(), links.Link(source, at, at, OURS), mail.owner)
+        if mail.cause != "link":
+            lead.keep(merged=at)
+            self._parting.answer(key.decode(), mail.source, key.decode(), at)
         for link in links.entries(other.links):
             if link.held and link.id != key:
                 self.claim(key.decode(), link, mail.source)
                 if links.find(lead.links, link.id) < 0:
                     self._crowded(key, lead)
+            elif links.is_shared(link):
+                self.claim(key.decode(), link, mail.source)
         self._leads.keep(key, lead, lead.wake, published=True)
         if lead.stage != stage:
             score = behaviour(lead, self._rules, as_of)
@@ -306,41 +326,6 @@ class Forwarding:
             self._publisher.mail(mail.other.encode(), Merge(other=id, at=mail.at, by=mail.by))
         else:
             self._move(key, found, mail.other, at, "merge", f"{mail.by}: it is the same person")
-
-    def _unmerge(self, key: bytes, found: State | None, at: int) -> None:
-        lead = state.decode(found.frozen) if isinstance(found, Moved) and found.frozen else None
-        if not isinstance(found, Moved) or not isinstance(lead, Lead):
-            raise Undecodable("not_merged", f"{key.decode()} was not merged by anybody, or that is long ago")
-        release = Release(source=key.decode(), at=at * 1_000, by="unmerge", memory=memory_of(lead))
-        # It may have gone to the one it was merged into, and with that one to another; or have been passed on at once.
-        for holder in dict.fromkeys((found.merged, found.to)):
-            self._publisher.mail(holder.encode(), release)
-        rebuild(lead, self._rules)
-        lead.as_of = as_of = max(lead.as_of, self._leads.now)
-        self._leads.keep(key, lead, 0, published=True)
-        score = behaviour(lead, self._rules, as_of)
-        self._publisher.identity(key, "moved", "lead", as_of, "the merge was undone", found.to, score)
-        for link in links.entries(lead.links):
-            if link.held and not link.id.startswith(_EVIDENCE):
-                self.claim(key.decode(), link, found.to)
-        self._leads.judge(key, lead, as_of)
-
-    def _release(self, key: bytes, lead: Lead, mail: Release) -> None:
-        if not _holds(lead, mail.source):
-            return
-        other = lead_of(mail.memory)
-        later = give_back(lead, other, mail.source.encode(), self._rules)
-        lead.as_of = max(lead.as_of, self._leads.now)
-        for link in later:
-            self.claim(key.decode(), link)
-        self._leads.keep(key, lead, lead.wake, published=True)
-        self._leads.judge(key, lead, lead.as_of)
-
-
-def _holds(lead: Lead, source: str) -> bool:
-    """True if the lead has what was remembered under another id: its entry says so, or there was no room for one."""
-    place = links.find(lead.links, source.encode())
-    return links.read(lead.links, place).held if place >= 0 else len(lead.links) >= MOST_LINKS * links.SIZE
 
 
 def _owners(moved: Moved, *leads: str) -> int:

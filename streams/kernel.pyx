@@ -99,7 +99,7 @@ cdef class Kernel(Mailbox):
             if not self._begin(&lead, at, now, id):
                 return False
         elif not read_lead(slice_of(<bytes> found), &lead):
-            return False
+            return self._forward(slice_of(<bytes> found), value, max(at, now))
         is_human = event.verdict.size == 5 and memcmp(event.verdict.at, b"human", 5) == 0
         if not is_human or holds(lead.ids.old, event.id):
             return quarantine(self._publisher, record.offset, key, value, version, &event, is_human)

@@ -102,6 +102,23 @@ cdef class Mailbox(Book):
         self._remember(wake, key)
         return True
 
+    cdef bint _forward(self, Slice address, bytes value, int64_t at) except -1:
+        """An event under an address goes on to who has it; where that day's use is to be noted, Python does so."""
+        cdef Cursor c = cursor(address.at, address.size)
+        cdef Slice to
+        cdef int64_t used
+        if not is_moved(address):
+            return False
+        read_array(&c)
+        read_text(&c)
+        to = read_text(&c)
+        read_number(&c)
+        used = read_number(&c)
+        if c.bad or to.size != IDENTIFIER_SIZE or not is_id(to.at) or at - used >= DAY_S:
+            return False
+        self._send(to.at[: to.size], value)
+        return True
+
     cdef bint _absorb(self, record, bytes key, const uint8_t *id, Cursor *c, int64_t most, int64_t now) except -1:
         """Another lead turned out to be this one, and says what it remembers."""
         cdef Slice source = read_avro_text(c), owner = read_avro_text(c)

@@ -205,7 +205,7 @@ class LeadFold:
             known = first_known(key, value, email, at)
             lead = self._open[key] = new_lead(at, as_of, known, rules)
             if isinstance(found, Match):
-                self._forwarding.duplicates.introduce(key.decode(), found, at)
+                self._forwarding.duplicates.introduce(key.decode(), lead, found, at)
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
             if at > lead.last_seen:
@@ -351,10 +351,11 @@ class LeadFold:
     def _unused(self, key: bytes, found: Moved | Match) -> None:
         """Forget an address or a match that nothing has used for long; what somebody merged stays merged."""
         self._touched.setdefault(key, SILENT)
-        if isinstance(found, Moved) and found.merged and found.used + MOVED_IDLE_S <= self._now:
-            found.frozen, found.wake = b"", 0
-        elif (idle_at := found.used + MOVED_IDLE_S) > self._now:
+        if (idle_at := found.used + MOVED_IDLE_S) > self._now:
             self._wake(key, found, idle_at)
+        elif isinstance(found, Moved) and found.undo is not None:
+            found.undo.expire()
+            found.wake = 0
         else:
             self._open[key] = None
 
@@ -370,8 +371,6 @@ class LeadFold:
             value = self._states.get(key)
             lead = state.decode(value) if value else None
         return lead.wake if lead is not None else 0
-
-    # -- helpers
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""

@@ -23,6 +23,8 @@ LOST = 2
 REFUSED = 3
 """It belongs to another lead for good, or to nobody."""
 
+EVIDENCE = (b"m_", b"p_", b"n_")
+"""How ids begin that are shared by leads which may be one."""
 MOST_LINKS = 128
 RELINK_S = 30 * DAY_S
 """Once in each such period a lead says again that an id is its own: forwarding addresses that are not used expire."""
@@ -74,6 +76,11 @@ def entries(links: bytes) -> Iterator[Link]:
 def is_device(id: bytes) -> bool:
     """True for the lead id of an anonymous id."""
     return id.startswith(b"a_")
+
+
+def is_shared(link: Link) -> bool:
+    """True for what others may have as well: evidence, and an address that is another's."""
+    return link.id.startswith(EVIDENCE) if link.held else link.status == REFUSED and link.id.startswith(b"e_")
 
 
 def check(id: str, kinds: str) -> None:

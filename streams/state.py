@@ -62,6 +62,10 @@ class Rest(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The count of visits at `line`."""
     crowded: int = 0
     """Since when the lead has too many identifiers to take another."""
+    merged: int = 0
+    """Since when it has taken in leads, or what had, by somebody's wish."""
+    suspects: list[str] = []
+    """Of an address's own lead, see `Moved.suspects`."""
 
 
 class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
@@ -130,6 +134,24 @@ class Lead(msgspec.Struct, array_like=True, tag="L", gc=False):
         return self.opened().late
 
 
+class Undo(msgspec.Struct, array_like=True, gc=False):
+    """What an address keeps so that merges can be undone, see `streams.parting`: its own, or those into its lead."""
+
+    frozen: bytes
+    """The `Lead` that was merged by somebody's wish, as it was; empty if it is not to come back."""
+    into: str = ""
+    """The lead that took it in; empty as long as none has said so."""
+    parting: bool = False
+    """It is being taken out again."""
+    waiting: list[bytes] = []
+    """Releases, as records, that are to go to `into` when that is known."""
+
+    def expire(self) -> None:
+        """It is too late to undo it."""
+        if self.into and not self.parting:
+            self.frozen = b""
+
+
 class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     """A forwarding address: what is said under this key belongs to another lead."""
 
@@ -143,10 +165,11 @@ class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     """When a tick is to look at this key next."""
     owners: bytes = b""
     """The leads that have owned or claimed it, six characters of each one's id; empty while there was only one."""
-    frozen: bytes = b""
-    """The `Lead` that was merged by somebody's wish, so that it can be undone; empty if none was."""
-    merged: str = ""
-    """The lead that the frozen one was merged into; `to` is the one that has both now."""
+    undo: Undo | None = None
+    """None if nobody's wish has brought anybody here."""
+    suspects: list[str] = []
+    """Leads that may be one with its owner, by this e-mail address: the letter of the evidence and the lead's id; a
+    capital letter where somebody has said that they are not the same."""
 
 
 class Match(msgspec.Struct, array_like=True, tag="S", gc=False):

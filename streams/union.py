@@ -19,6 +19,7 @@ from streams.ledger import (
     MAX_EVENTS,
     MAX_OLD_ONCES,
     fold_oldest,
+    holds,
     line_for,
     move_line,
     origins,
@@ -26,7 +27,7 @@ from streams.ledger import (
     rebuild,
 )
 from streams.lifecycle import STAGES
-from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link
+from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link, is_shared
 from streams.rules import DAY_S, Rules, has_key
 from streams.state import END, Known, Lead, Rest, Visits, pack
 
@@ -159,6 +160,17 @@ def unite(lead: Lead, key: bytes, other: Lead, source: bytes, at: int, rules: Ru
     rebuild(lead, rules)
 
 
+def has_taken(lead: Lead, other: Lead, source: str) -> bool:
+    """True if a lead has what another one that was kept under the key `source` brought, and has not given it back."""
+    place = links.find(lead.links, source.encode())
+    if not (links.read(lead.links, place).held if place >= 0 else len(lead.links) >= MOST_LINKS * links.SIZE):
+        return False
+    # What lies behind either's line is in their sums.
+    line = max(lead.line, other.line).to_bytes(4, "big")
+    recent = [event.id for event in _events(other) if event.at >= line]
+    return not recent or any(holds(lead.ids, id) for id in recent)
+
+
 def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link]:
     """Take out of a lead what it had from another one; what it learned later stays with it.
 
@@ -181,11 +193,15 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
         if place < 0:
             continue
         ours = links.read(lead.links, place)
-        if not (ours.held and theirs.held):
-            continue
-        if ours.seen > theirs.seen:
-            later.append(ours)
+        if is_shared(theirs) and ours.held == theirs.held:
+            # It has seen it before or after, too, or knows of it from the other one alone.
+            is_own = ours.seen > theirs.seen or ours.since < theirs.since
+        elif ours.held and theirs.held:
+            is_own = ours.seen > theirs.seen
+            later += [ours] if is_own else []
         else:
+            continue
+        if not is_own:
             lead.links = links.write(lead.links, place, ours._replace(status=LOST))
     theirs_known = {(each.kind, each.value, each.since) for each in other.known}
     lead.keep(known=[each for each in lead.known if (each.kind, each.value, each.since) not in theirs_known])

@@ -187,7 +187,7 @@
   }
 
   // -- what people do
-  let saying;
+  let saying, acted = "";
   function say(text, label, act) {
     const toast = $("#toast");
     if (!toast) return;
@@ -231,6 +231,7 @@
     if (!row) return;
     const body = event.detail.ctx.request.body, kind = body?.get?.("kind") ?? new URLSearchParams(body).get("kind");
     $$(".more[open]", row).forEach((each) => { each.open = false; });
+    if (row.contains(document.activeElement)) acted = row.dataset.request;
     row.dataset.was = $(".status", row).textContent;
     row.dataset.kindDone = kind;
     row.classList.add("doing");
@@ -259,6 +260,8 @@
   });
   addEventListener("htmx:after:swap", () => {
     $$(".row").forEach(restore);
+    if (document.activeElement === document.body && acted) find(acted)?.focus({ preventScroll: true });
+    acted = "";
     tick();
     count();
   });

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import desk, gateway, latency, leads, memory, restart
+from bench import console, desk, gateway, latency, leads, memory, restart
 from bench.kit import percentile
 from bench.traffic import traffic
 
@@ -46,12 +46,19 @@ def test_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "fold.py" in (tmp_path / "desk.txt").read_text()
 
 
+def test_console(redis_url: str) -> None:
+    """Each page is made from what stands in Redis, and its time is told."""
+    for row in _rows(console.run(count=2, runs=1, url=redis_url), 3):
+        assert 0 < row["p50_ms"] <= row["p99_ms"]
+        assert row["html_kib"] > 5
+
+
 def test_latency(kafka: str) -> None:
-    """Every alert and every assignment that the traffic must cause is read by both readers."""
-    alert, committed_alert, hand, committed_hand = _rows(latency.run(kafka, seconds=1.0, rate=50.0), 4)
+    """Every alert and every assignment that the traffic must cause is read by both readers, and shown in a browser."""
+    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, 50.0, [(2.0, 20)]), 5)
     assert alert["records"] == committed_alert["records"] > 0
-    assert hand["records"] == committed_hand["records"] > 0
-    for row in (alert, hand):
+    assert hand["records"] == committed_hand["records"] == shown["records"] > 0
+    for row in (alert, hand, shown):
         assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"]
 
 

@@ -51,9 +51,13 @@ class MemoryHistory:
         found = [each for each in self._requests() if self._is_open(each, kind, whose)]
         return sorted(found, key=lambda each: (self._due(each), each.id))[:most]
 
-    async def count_open(self, kind: str, whose: str) -> int:
+    async def loads(self, people: list[str]) -> dict[str, tuple[int, int]]:
         """See `History`."""
-        return len(await self.open_requests(kind, whose, 1 << 30))
+        found = {}
+        for each in people:
+            hands, leads = [await self.open_requests(kind, f"rep:{each}", 1 << 30) for kind in ("hands", "leads")]
+            found[each] = len(hands), len(leads)
+        return found
 
     async def pending(self, most: int) -> list[Asked]:
         """See `History`."""

@@ -3,6 +3,7 @@
 import pytest
 
 from console.reader import now_ms
+from console.tojson import iso
 from tests.console.leads import ADDRESS, elif_demir
 from tests.console.world import World
 
@@ -49,10 +50,16 @@ async def test_the_ledger_adds_up(world: World, known: str) -> None:
     async with world.browser("ben") as browser:
         found = (await browser.get(f"/api/leads/{known}/explain")).json()
         later = (await browser.get(f"/api/leads/{known}/explain", params={"at": "2030-01-01"})).json()
+        then = (NOW_S - 4 * 86_400) * 1_000
+        before = (await browser.get(f"/api/leads/{known}/explain", params={"at": iso(then)})).json()
+        too_early = await browser.get(f"/api/leads/{known}/explain", params={"at": "2001-01-01"})
         wrong = await browser.get(f"/api/leads/{known}/explain", params={"at": "tomorrow"})
     assert round(sum(row["decayed"] for row in found["rows"]), 3) == found["score"]
     assert later["score"] < 1
-    assert wrong.status_code == 400
+    assert before["as_of"] == iso(then)
+    assert {row["at"] < iso(then) for row in before["rows"] if row["at"]} == {True}
+    assert 0 < before["score"] < found["score"]
+    assert (too_early.json()["code"], wrong.json()["code"]) == ("before_ledger", "bad_time")
 
 
 async def test_timeline_alerts_assignments(world: World, known: str) -> None:

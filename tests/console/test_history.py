@@ -107,7 +107,9 @@ async def test_open_requests(history: History) -> None:
     assert hot.waiting
     assert hot.waiting.lead_id == lead("u:elif")
     assert len(await history.open_requests("hands", "all", 1)) == 1
-    assert [await history.count_open(kind, "all") for kind in ("hands", "leads")] == [2, 1]
+    assert hot.assignment
+    assert await history.loads(["mert", "nobody"]) == {"mert": (1, 0), "nobody": (0, 0)}
+    assert (await history.loads([str(hot.assignment.owner)])) == {str(hot.assignment.owner): (0, 1)}
 
 
 async def test_pending(history: History) -> None:

@@ -85,6 +85,16 @@ def test_the_ring_is_bounded() -> None:
     assert not hub.listen(999)[2]
 
 
+def test_what_waits_for_its_commit_is_bounded() -> None:
+    """A second reader that never comes makes no memory grow, and withdraws nothing that it knows nothing of."""
+    hub, _ = heard()
+    for offset in range(25_000):
+        show(hub, f"{offset}", offset)
+    gone = hub.settle(TOPIC, 0, 25_000, set(), 0)
+    assert len(gone) == 20_000
+    assert gone[0].id == "5000"
+
+
 @given(st.lists(st.integers(0, 5_000), min_size=1, max_size=60), st.integers(0, 59))
 def test_who_comes_back_misses_nothing_and_has_nothing_twice(steps: list[int], seen: int) -> None:
     """Whatever was shown after the last thing that somebody saw is sent again, if they come back within the minute."""

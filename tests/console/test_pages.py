@@ -8,10 +8,11 @@ import pytest
 
 from console.curve import curve, ledger
 from console.reader import now_ms
-from schemas.records import Activity, Assignment
+from schemas.codec import decode, encode
+from schemas.records import Activity, Assignment, LeadAlert, Waited, Waiting
 from streams.desk.lifecycle import POSSIBLE, REASONS
 from streams.state import decode as decode_state
-from tests.console.leads import elif_demir
+from tests.console.leads import ADDRESS, elif_demir, elif_says
 from tests.console.world import RULES, World
 from tests.streams.desk.harness import lead, waited
 
@@ -224,6 +225,21 @@ async def test_what_may_be_spam_is_for_whoever_is_responsible(world: World) -> N
     assert re.findall(r'name="kind" value="(\w+)"', row) == ["release", "spam"]
     assert (await world.act("mert", "release", hand.request_id)).status_code == 200
     assert hand.request_id in await page(world, "ben", "/")
+
+
+async def test_a_hot_lead_has_reasons_and_says_how_to_follow_up(world: World) -> None:
+    """Score, mark, curve and reasons in words; and that it is not to be called while it reads."""
+    id, memory = elif_demir(now_ms() // 1_000)
+    world.history.remember(id, memory)
+    world.history.tell(
+        *(each for each in (decode(out.value) for out in elif_says(now_ms() // 1_000)) if isinstance(each, LeadAlert))
+    )
+    waiting = Waiting(id, "hot", now_ms(), 61_000, 1, "DK", ADDRESS, ("looked at Pricing",), 0, 0)
+    world.kafka.write(Waited(0, 0, encode(waiting)))
+    row = row_of(await page(world, "ben", "/"), "w0-0")
+    for text in ("after the visit, not now", "downloaded documents twice, last ROI workbook", "<polyline", "level 1"):
+        assert text in row
+    assert f'data-lead="{id}"' in row
 
 
 async def test_a_hot_lead_who_raises_a_hand_is_one_row(world: World) -> None:

@@ -54,8 +54,8 @@ class Kafka:
     def __init__(self, hub: Hub, history: MemoryHistory) -> None:
         self.box = Box(files=FILES)
         self.hub, self.history = hub, history
-        self.away = self.mute = False
-        """Kafka does not answer; nobody folds the inbox."""
+        self.away = self.mute = self.quiet = False
+        """Kafka does not answer; nobody folds the inbox; nobody hears what is said."""
         self.offset = 0
 
     async def append(self, value: bytes) -> int:
@@ -83,7 +83,8 @@ class Kafka:
     def show(self, id: str, record: Record, topic: str, offset: int) -> None:
         """Everybody hears it, and it is history."""
         self.history.tell(record)
-        self.hub.show(id, record, Place(topic, 0, offset), now_ms(), transactional=topic != "desk.events")
+        if not self.quiet:
+            self.hub.show(id, record, Place(topic, 0, offset), now_ms(), transactional=topic != "desk.events")
 
     async def close(self) -> None:
         """Nothing to let go of."""

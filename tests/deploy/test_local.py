@@ -48,7 +48,10 @@ def rude() -> Iterator[int]:
 
 
 def test_up_and_down_may_be_said_twice(site: Site) -> None:
-    """A second `up` leaves the same processes running, a second `down` finds nothing to end, and data outlives both."""
+    """A second `up` leaves the same processes running, a second `down` finds nothing to end, and data outlives both.
+
+    `down` can be said of one of them alone.
+    """
     servers = up(site, {}, lambda _: None)
     assert servers == local.Servers(f"127.0.0.1:{site.kafka_port}", f"redis://127.0.0.1:{site.redis_port}/0")
     pids = [site.own(name).pid for name in ("kafka", "redis")]
@@ -58,6 +61,8 @@ def test_up_and_down_may_be_said_twice(site: Site) -> None:
     assert [site.own(name).pid for name in ("kafka", "redis")] == pids
     assert all("is up already" in line for line in said)
     assert status(site, {}, say)
+    down(site, say, ["redis"])
+    assert (probe.kafka(site.kafka_port), probe.redis(site.redis_port)) == ("yes", "no")
     down(site, say)
     assert (probe.kafka(site.kafka_port), probe.redis(site.redis_port)) == ("no", "no")
     assert not status(site, {}, say)

@@ -27,7 +27,7 @@ from tests.e2e.shrink import animate, shrink
 
 FOLDER = ROOT / "docs" / "pictures"
 CLIP = {"width": 1160, "height": 640}
-WIDE, SMALL = {"width": 1180, "height": 760}, {"width": 390, "height": 800}
+WIDE, SMALL = {"width": 1280, "height": 760}, {"width": 390, "height": 800}
 STILLS = ("queue", "queue-dark", "queue-small", "lead", "desk")
 _BATCH = 100
 

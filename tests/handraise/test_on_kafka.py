@@ -95,6 +95,25 @@ def test_another_partition_count_is_never_touched(handraise: Command, there: dic
     assert missing.count("the topic is missing") == len(TOPICS) - 1
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("deployment.facts", "they lay their fact down again"),
+        ("desk.events", "delete it and run `handraise topics create`"),
+    ],
+)
+def test_a_topic_that_always_has_one_partition(
+    handraise: Command, there: dict[str, str], name: str, remedy: str
+) -> None:
+    """Its count is nobody's choice: what is said mends it, and is not to configure another one."""
+    make(there["HANDRAISE_KAFKA"], there["HANDRAISE_PREFIX"] + name, 3)
+    refused = handraise("topics", "create", **there)
+    assert refused.code == 2
+    assert "it has 3 partitions, 1 are configured" in refused.err
+    assert remedy in refused.err
+    assert "HANDRAISE_PARTITIONS" not in refused.err
+
+
 @pytest.mark.parametrize("words", [["worker", "leads"], ["worker", "all"], ["gateway"]])
 def test_a_process_refuses_to_start_without_its_topics(
     handraise: Command, there: dict[str, str], words: list[str]

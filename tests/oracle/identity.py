@@ -85,7 +85,7 @@ class Inboxes:
     def _changes(self, key: str) -> Iterator[Change]:
         """When the lead under a key went and came back; and where its mail went when it was away."""
         now: Change | None = None
-        lives, at_s = False, 0
+        lives, at_s, arrived, parting = False, 0, False, False
         for entry in self.of[key]:
             body, before = entry.body, now
             match body:
@@ -93,6 +93,11 @@ class Inboxes:
                     lives |= body.verdict == "human"
                 case Absorb() if now is None:
                     lives = True
+                case Link() if body.via == key and body.owner != key:
+                    arrived = True
+                case Link() if body.via == key and parting and now is not None:
+                    yield Change(entry.place, None, "unmerge")
+                    now, before, lives, parting = None, None, True, False
                 case Link() if strength(body.owner) < strength(key):
                     then_s = body.at // 1000
                     if now is None and not (lives and key[0] == "u"):
@@ -103,9 +108,9 @@ class Inboxes:
                         now, at_s = Change(entry.place, body.owner, now.by if body.via else "link"), then_s
                 case Merge() if lives and strength(body.other) < strength(key):
                     now, at_s = Change(entry.place, body.other, "merge", departs=True), body.at // 1000
-                case Unmerge() if now is not None and now.by == "merge":
-                    yield Change(entry.place, None, "unmerge")
-                    now, before, lives = None, None, True
+                    arrived = False
+                case Unmerge() if now is not None and now.by == "merge" and arrived:
+                    parting = True
             lives = lives and now is None
             if now is not None and now is not before:
                 yield now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from schemas.codec import encode
@@ -213,6 +215,47 @@ def test_merges_are_undone_from_the_inside() -> None:
         assert network.lead(f"u:{third}").events == 3
         network.tell(*[Wish(f"u:{name}", at_s=MONDAY + 9) for name in order])
         assert [lead.events for lead in network.leads().values()] == [1, 1, 1]
+
+
+def test_a_merge_that_is_under_way_cannot_be_undone() -> None:
+    """Nor merged again while it is being undone: it is said why, nothing is lost, and a second later it can be."""
+    merge, undo = Wish(f"u:{WEAK}", f"u:{STRONG}", MONDAY + 5), Wish(f"u:{WEAK}", at_s=MONDAY + 6)
+    network = Network().tell(act(0, WEAK), act(1, STRONG)).say(merge, undo).settle()
+    assert [it.code for it in network.said(Rejected)] == ["under_way"]
+    assert network.lead(f"u:{STRONG}").events == 2
+    network.say(undo, undo, merge).settle()
+    assert [it.code for it in network.said(Rejected)] == ["under_way"] * 3
+    assert "say it again" in network.said(Rejected)[-1].reason
+    assert [lead.events for lead in network.leads().values()] == [1, 1]
+    network.tell(merge)
+    assert [lead.events for lead in network.leads().values()] == [2]
+
+
+def test_a_merge_into_one_that_was_just_merged_is_undone() -> None:
+    """Its points passed by whom it was merged into, and are with the next; all merges are undone, in any order."""
+    names = sorted(("ana", "ben", "eva", "ida"), key=lambda name: id_of(f"u:{name}"))
+    late, passed, taker, last = names[3], names[2], names[1], names[0]
+    for order in permutations((late, passed, taker)):
+        network = Network().tell(*[act(n, name) for n, name in enumerate(names)])
+        network.tell(Wish(f"u:{passed}", f"u:{taker}", MONDAY + 5), Wish(f"u:{late}", f"u:{passed}", MONDAY + 6))
+        network.tell(Wish(f"u:{taker}", f"u:{last}", MONDAY + 7))
+        assert network.lead(f"u:{late}").events == 4
+        network.tell(*[Wish(f"u:{name}", at_s=MONDAY + 9) for name in order])
+        assert [lead.events for lead in network.leads().values()] == [1, 1, 1, 1], order
+
+
+def test_a_device_that_was_merged_by_a_wish_can_be_taken_out_of_whatever_has_it() -> None:
+    """Into an address, which a user gave, who was merged into another one: undone from either end."""
+    mail, device = "e:m@c.example", "a:phone"
+    for order in ((device, f"u:{WEAK}"), (f"u:{WEAK}", device)):
+        network = Network().tell(
+            act(0, "@phone"), act(1, email=mail[2:]), Wish(device, mail, MONDAY + 2), act(3, WEAK, email=mail[2:]),
+            act(4, STRONG), Wish(f"u:{WEAK}", f"u:{STRONG}", MONDAY + 5),
+        )  # fmt: skip
+        assert network.lead(f"u:{STRONG}").events == 4
+        network.tell(*[Wish(name, at_s=MONDAY + 9) for name in order])
+        leads = {key: lead.events for key, lead in network.leads().items()}
+        assert leads == {id_of(device): 1, id_of(f"u:{WEAK}"): 2, id_of(f"u:{STRONG}"): 1}, order
 
 
 EVIDENCE = [("phone", "phone", "+49301234567"), ("name_and_company", "person", "ana lee ltd")]

@@ -82,9 +82,13 @@ def test_what_was_merged_by_a_wish_stays_merged() -> None:
     """After 180 idle days it can no longer be undone, but what comes under the id is the survivor's, for ever."""
     survivor, absorbed = sorted(("ana", "ben"), key=lambda name: id_of(f"u:{name}"))
     network = Network().tell(act(0, survivor), act(0, absorbed), Wish(f"u:{survivor}", f"u:{absorbed}", day(1)))
-    assert network.moved()[id_of(f"u:{absorbed}")].frozen
+    undo = network.moved()[id_of(f"u:{absorbed}")].undo
+    assert undo is not None
+    assert undo.frozen
     network.tell(Time(day(182)))
-    assert not network.moved()[id_of(f"u:{absorbed}")].frozen
+    undo = network.moved()[id_of(f"u:{absorbed}")].undo
+    assert undo is not None
+    assert not undo.frozen
     network.tell(Wish(f"u:{absorbed}", at_s=day(182)))
     assert [it.code for it in network.said(Rejected)] == ["not_merged"]
     network.tell(act(183, absorbed), Time(day(399)), act(399, absorbed))

@@ -53,6 +53,8 @@ def check(happened: Story, network: Network) -> Told:
     owner_and_identifier_agree(network)
     scores_are_those_of_the_naive_union(network, told)
     no_alert_is_said_twice(network)
+    nothing_waits(network)
+    who_is_suspected_lives(network)
     if not any(isinstance(step, Wish) and not step.other for step in happened):
         all_that_share_evidence_are_suspected(network, told)
     assert network.mails <= most_mails(happened), (network.mails, most_mails(happened))
@@ -107,6 +109,19 @@ def scores_are_those_of_the_naive_union(network: Network, told: Told) -> None:
             person.accept(model, event, 0)
         assert not person.late
         assert abs(network.score(lead, END_S) - person.millipoints(model, END_S)) <= 1, key
+
+
+def nothing_waits(network: Network) -> None:
+    """Each merge has arrived, and each that was undone is undone."""
+    undos = [address.undo for address in network.moved().values() if address.undo is not None]
+    assert all(undo.into and not undo.parting and not undo.waiting for undo in undos)
+
+
+def who_is_suspected_lives(network: Network) -> None:
+    """No suspicion stays against a lead that has become a part of another one."""
+    last = {(it.evidence_id, it.lead_id, it.other_id): it.status for it in network.said(LeadDuplicate)}
+    suspected = {id for (_, *pair), status in last.items() if status == "suspected" for id in pair}
+    assert suspected <= set(network.leads())
 
 
 def no_alert_is_said_twice(network: Network) -> None:

@@ -150,7 +150,7 @@ def test_no_state_and_no_record_makes_the_kernel_raise(state: bytes, value: byte
 
 
 def test_a_lead_that_is_linked_and_absorbed_does_not_reach_python() -> None:
-    """Of two leads that are found to be one, the kernel folds the link and the absorbed lead."""
+    """Of two leads that are found to be one, the kernel folds link, absorbed lead, and what is said later."""
     states = {OWNER: good_state()}
     mail = [Record(0, MONDAY * 1000, OWNER, absorb())]
     assert kernel(states).fold(mail, 0, MONDAY) == 1
@@ -162,6 +162,7 @@ def test_a_lead_that_is_linked_and_absorbed_does_not_reach_python() -> None:
     for states in ({}, device):
         assert kernel(states).fold([link], 0, MONDAY) == 1
         assert isinstance(decode_state(states[DEVICE]), Moved)
+        assert kernel(states).fold(records([Did(MONDAY + 60, lead="a:laptop")]), 0, MONDAY) == 1
 
 
 @settings(max_examples=300)
