@@ -130,7 +130,7 @@ class _Author:
         chance = self.chance = Random(seed)
         most = chance.choice([12, 24, 40])
         merging = chance.random() < 0.2
-        told = story(seed, most, contests=merging, merges=merging)
+        told = story(seed, most, contests=merging, merges=merging, undo=merging and chance.random() < 0.5)
         self.acts = [step for step in told if isinstance(step, Act | Wish)]
         for burst in (self._eager, self._passers_by):
             if chance.random() < 0.6:

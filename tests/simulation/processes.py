@@ -175,6 +175,11 @@ class Process:
             return True
         return isinstance(died_of, LaneFailed) and isinstance(died_of.__cause__, Fenced | BatchRefused)
 
+    @property
+    def complaints(self) -> list[str]:
+        """What went wrong in its loop, and nobody caught."""
+        return [f"{it.get('message')} {it.get('exception')!r}" for it in self._loop.complaints]
+
     def bury(self) -> None:
         """End its tasks, after everything was judged."""
         tasks = asyncio.all_tasks(self._loop)

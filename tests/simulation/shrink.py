@@ -8,19 +8,22 @@ from tests.simulation.plan import Plan, Step
 
 
 def shortest(plan: Plan, fails: Callable[[Plan], bool], most_runs: int = 2_000) -> list[Step]:
-    """A part of the plan that fails, too, and of which no step can be left out, unless `most_runs` were not enough."""
-    left, size, runs = list(plan), len(plan) // 2, 0
+    """A part of the plan that fails, too, and of which no step can be left out, unless `most_runs` were not enough.
+
+    The first step stays: its release says which rules hold in the run.
+    """
+    first, left, size, runs = list(plan[:1]), list(plan[1:]), len(plan) // 2, 0
     while size and runs < most_runs:
         start, shorter = 0, False
         while start < len(left) and runs < most_runs:
             rest = left[:start] + left[start + size :]
             runs += 1
-            if fails(rest):
+            if fails(first + rest):
                 left, shorter = rest, True
             else:
                 start += size
         size = min(size if shorter else size // 2, max(1, len(left) // 2))
-    return left
+    return first + left
 
 
 def tell(seed: int, plan: Plan, problems: list[str]) -> str:

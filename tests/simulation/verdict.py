@@ -56,6 +56,7 @@ def run(plan: Plan, build: Build | None = None) -> Outcome:
 def judge(world: World) -> list[str]:
     """All that is wrong, in words."""
     found = [f"{it.name} died of {it.died_of!r}" for it in world.everyone() if not it.was_to_die]
+    found += [f"{it.name}: {complaint}" for it in world.everyone() for complaint in it.complaints]
     found += [f"{it.name} is paused: {why}" for it in world.everyone() for why in _paused(it)]
     if world.restless:
         return [*found, "it does not become quiet"]
@@ -91,7 +92,7 @@ def _rejected(world: World) -> Iterator[str]:
         for record in world.committed("engagement.rejected", partition):
             body = decode(record.value or b"")
             assert isinstance(body, Rejected)
-            if body.reason and body.code != "unknown_person":
+            if body.reason:
                 found[body.topic, body.partition, body.offset, body.record] += 1
     wanted = Counter((*place, value) for place, value in world.poison.items())
     for place, count in (wanted - found).items():
