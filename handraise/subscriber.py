@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from handraise.topics import CREATE, admin, find, unreachable
 from schemas.codec import Undecodable, decode
 from schemas.records import Record
 from schemas.topics import physical
+
+SETTLED_S = 2.0
+"""Longer than the markers of a transaction take, even on a busy cluster."""
 
 
 class Seen(NamedTuple):
@@ -32,8 +36,8 @@ class Seen(NamedTuple):
 class Subscriber:
     """Records of some topics, in the order in which they came (by the broker's clock within one answer)."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, logical: dict[str, str]) -> None:
-        self._consumer, self._logical = consumer, logical
+    def __init__(self, consumer: AIOKafkaConsumer, writing: AIOKafkaConsumer, logical: dict[str, str]) -> None:
+        self._consumer, self._writing, self._logical = consumer, writing, logical
 
     async def next(self, timeout_ms: int, most: int | None = None) -> list[Seen]:
         """What has come; empty when nothing did within the time."""
@@ -43,13 +47,22 @@ class Subscriber:
         return [_seen(self._logical[record.topic], record) for record in records]
 
     async def rest(self) -> list[Seen]:
-        """All that there is up to now."""
+        """All that there is up to now, and what was written in transactions that end within a moment.
+
+        A commit is answered, and seen in one topic, before its markers stand in all of them.
+        """
         places, found = list(self._consumer.assignment()), list[Seen]()
-        ends = await self._consumer.end_offsets(places)
-        # By the position: the last offset may be a marker and never a record.
-        while any([await self._consumer.position(place) < end for place, end in ends.items()]):
-            found += await self.next(200)
+        written = await self._writing.end_offsets(places)
+        patience = time.monotonic() + SETTLED_S
+        while await self._is_before(written):
+            found += await self.next(100)
+            if time.monotonic() > patience and not await self._is_before(await self._consumer.end_offsets(places)):
+                break  # a transaction that nobody ends
         return found
+
+    async def _is_before(self, ends: dict[TopicPartition, int]) -> bool:
+        """By the position: the last offset may be a marker and never a record."""
+        return any([await self._consumer.position(place) < end for place, end in ends.items()])
 
 
 @asynccontextmanager
@@ -74,16 +87,20 @@ async def subscribe(
         isolation_level="read_uncommitted" if uncommitted else "read_committed",
         fetch_max_wait_ms=wait_ms,
     )
+    # Knows how far the topics are written; it reads nothing.
+    writing = AIOKafkaConsumer(bootstrap_servers=settings.kafka, client_id="handraise-reader", enable_auto_commit=False)
     try:
         await consumer.start()
+        await writing.start()
         places = [TopicPartition(name, n) for name, topic in found.items() for n in range(topic.partitions)]
         consumer.assign(places)
         if not beginning:
             await consumer.seek_to_end(*places)
-        yield Subscriber(consumer, logical)
+        yield Subscriber(consumer, writing, logical)
     except (KafkaError, OSError) as error:
         raise unreachable(settings.kafka, error) from error
     finally:
+        await writing.stop()
         await consumer.stop()
 
 

@@ -158,6 +158,8 @@ def mail(value: Mail) -> str:
     """What one lead tells another, on one line."""
     match value:
         case Link():
+            if value.via == value.owner:
+                return "is a lead of its own again"
             heir = "" if value.via is None else f", in place of {value.via}"
             return f"{value.owner} was seen with it{heir}"
         case Sighted():

@@ -29,6 +29,8 @@ MOVED_IDLE_S = 180 * DAY_S
 LINKED = "it was linked to a stronger identifier"
 MOST_OWNERS = 16
 """An identifier that more leads have owned or claimed is nobody's."""
+MOST_FORMER = 16
+"""Former owners of a device who still get what happened on it in their time, however late it comes."""
 _OWNER_MARK = 6
 """Characters of an owner's id by which it is known again."""
 
@@ -227,6 +229,7 @@ class Forwarding:
             self._claimed(key, moved, owner, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
             moved.to, moved.at = owner, at
+            moved.before = [*moved.before, (at, former)][-MOST_FORMER:]
             if moved.undo is not None:
                 moved.undo.frozen = b""
             if _owners(moved, former, owner) > MOST_OWNERS:

@@ -3,10 +3,12 @@
 cdef bytes LINK_PREFIX = prefix(LOCK["Link"][-1].id), ABSORB_PREFIX = prefix(LOCK["Absorb"][-1].id)
 cdef Slice LINK_CAUSE = slice_of(b"link")
 cdef int64_t MOVED_IDLE_S = forwarding.MOVED_IDLE_S
-if state.Moved.__struct_fields__[:4] != ("to", "at", "used", "wake"):
+if state.Moved.__struct_fields__[:4] + state.Moved.__struct_fields__[-1:] != ("to", "at", "used", "wake", "before"):
     raise ImportError("the kernel was compiled for forwarding addresses that are laid out otherwise")
 _address = state.encode(state.Moved("x" * IDENTIFIER_SIZE, 0, 0))
 _owner_at = _address.index(b"x")
+cdef enum:
+    NOBODY_BEFORE = 0x90  # an empty list, the last field
 # What stands around the owner and the three times, each of which takes a byte there.
 cdef bytes BEFORE_OWNER = _address[:_owner_at], BEHIND_WAKE = _address[_owner_at + IDENTIFIER_SIZE + 3:]
 
@@ -103,7 +105,7 @@ cdef class Mailbox(Book):
         return True
 
     cdef bint _forward(self, Slice address, bytes value, int64_t at) except -1:
-        """An event under an address goes on to who has it; where that day's use is to be noted, Python does so."""
+        """An event under an address goes on to who has it; Python notes a day's use, and knows former owners."""
         cdef Cursor c = cursor(address.at, address.size)
         cdef Slice to
         cdef int64_t used
@@ -115,6 +117,8 @@ cdef class Mailbox(Book):
         read_number(&c)
         used = read_number(&c)
         if c.bad or to.size != IDENTIFIER_SIZE or not is_id(to.at) or at - used >= DAY_S:
+            return False
+        if address.at[address.size - 1] != NOBODY_BEFORE:
             return False
         self._send(to.at[: to.size], value)
         return True

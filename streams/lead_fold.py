@@ -231,9 +231,9 @@ class LeadFold:
 
     def _moved(self, key: bytes, moved: Moved, value: bytes, event_id: bytes, occurred_at: int) -> None:
         """An event under an identifier that another lead owns, or nobody."""
-        if moved.to:
+        if to := moved.owner_at(occurred_at // 1_000):
             self._forwarding.used(key, moved, max(occurred_at // 1_000, self._now))
-            self._publisher.forward(moved.to.encode(), value)
+            self._publisher.forward(to.encode(), value)
         else:
             reasons = (f"over {MOST_OWNERS} leads have owned this device: whose event it is cannot be told",)
             self._publisher.quarantine(key, value, event_id, "suspect", reasons, occurred_at)

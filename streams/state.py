@@ -170,6 +170,12 @@ class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     suspects: list[str] = []
     """Leads that may be one with its owner, by this e-mail address: the letter of the evidence and the lead's id; a
     capital letter where somebody has said that they are not the same."""
+    before: list[tuple[int, str]] = []
+    """Of a device, its latest former owners, oldest first, each with the time until which it was theirs."""
+
+    def owner_at(self, at: int) -> str:
+        """Who had the identifier at a time (seconds); empty if it is nobody's."""
+        return next((owner for until, owner in self.before if at < until), self.to) if self.to else ""
 
 
 class Match(msgspec.Struct, array_like=True, tag="S", gc=False):

@@ -182,6 +182,8 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
     kept = [event for event in own if event.id not in given]
     lead.events -= other.events - len(given) + len(own) - len(kept)
     _write_events(lead, kept)
+    if kept and lead.events == len(kept):
+        lead.first_seen, lead.last_seen = (int.from_bytes(kept[place].at, "big") for place in (0, -1))
     for channel, total in other.base.items():
         if channel in lead.base:  # else it was cleared since
             lead.base[channel] -= total

@@ -96,6 +96,31 @@ class Readside:
                     await (producer.abort_transaction() if doomed else producer.commit_transaction())
         finally:
             await producer.stop()
+        await self._settled()
+
+    async def _settled(self) -> None:
+        """Return once readers see what was committed: the markers come a moment after the commit was answered."""
+        levels = ("read_committed", "read_uncommitted")
+        readers = [AIOKafkaConsumer(bootstrap_servers=self.kafka, isolation_level=level) for level in levels]
+        try:
+            for reader in readers:
+                await reader.start()
+
+            async def equal() -> bool:
+                committed, written = [await reader.end_offsets(self._places()) for reader in readers]
+                return committed == written
+
+            await until(equal, "all transactions to have ended")
+        finally:
+            for reader in readers:
+                await reader.stop()
+
+    def _places(self) -> list[TopicPartition]:
+        return [
+            TopicPartition(physical(name, self.prefix), n)
+            for name in TOPICS
+            for n in range(PARTITIONS if topic(name).partitions == "P" else 1)
+        ]
 
     async def expire(self, name: str, offsets: dict[int, int]) -> None:
         """Let retention remove the records before these offsets, by partition; -1: all."""
@@ -116,11 +141,7 @@ class Readside:
         await consumer.start()
         try:
             logical = {physical(name, self.prefix): name for name in TOPICS}
-            places = [
-                TopicPartition(physical(name, self.prefix), n)
-                for name in TOPICS
-                for n in range(PARTITIONS if topic(name).partitions == "P" else 1)
-            ]
+            places = self._places()
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
             while any([await consumer.position(place) < ends[place] for place in places]):

@@ -64,7 +64,7 @@ async def test_a_rebuild_flips_to_the_same(readside: Readside) -> None:
         assert (filled.generation, readside.generation()) == (2, 2)
         await readside.tell(long_story()[300:400])
         await readside.until_equal()
-    # Who was at work on the old one may have said so just after it was forgotten, and forgets it anew when it goes over.
+    # Who was at work on the old one may have said so after it was forgotten, and forgets it again when going over.
     assert readside.generations() == {2}
     assert filled.records >= 300
 

@@ -20,15 +20,24 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.codec import decode
 from schemas.head import record_name
-from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined
+from schemas.records import Engagement, LeadAlert, LeadDuplicate, LeadState, LeadTransition, Quarantined, Rejected
 from schemas.topics import physical
 from tests.oracle import replay
 from tests.oracle.compare import compare_alert, compare_state
-from tests.oracle.linked import Letter, Linked
+from tests.oracle.linked import Letter, Linked, strength
 from tests.oracle.naive import Event, Model
 from tests.oracle.replay import Record, Told, event_of
 
-OUTPUTS = ("lead.transitions", "lead.alerts", "engagement.quarantine", "lead.state")
+OUTPUTS = (
+    "lead.transitions",
+    "lead.alerts",
+    "engagement.quarantine",
+    "engagement.rejected",
+    "lead.duplicates",
+    "lead.state",
+)
+Pair = tuple[str, str, str]
+"""An e-mail address, and two leads that gave it."""
 
 
 @dataclass
@@ -52,6 +61,14 @@ class Verdict:
     """The ids of the events of each lead that is left."""
     forgotten: set[bytes] = field(default_factory=set)
     """Those of leads that expired."""
+    said_twice: set[bytes] = field(default_factory=set)
+    """Those of events that were appended twice from outside."""
+    homes: dict[str, str] = field(default_factory=dict)
+    """Where each key leads that is no lead's."""
+    claims: dict[str, set[str]] = field(default_factory=dict)
+    """E-mail address → who gave it though it was another's."""
+    suspected: set[Pair] = field(default_factory=set)
+    """Pairs of which that is the last word."""
 
     def add(self, other: Verdict) -> None:
         """Take another partition's findings in."""
@@ -63,6 +80,10 @@ class Verdict:
         self.received += other.received
         self.held |= other.held
         self.forgotten |= other.forgotten
+        self.said_twice |= other.said_twice
+        self.homes |= other.homes
+        self.claims |= other.claims
+        self.suspected |= other.suspected
 
     def judge_mail(self) -> None:
         """Compare what leads had to write to each other with what they wrote."""
@@ -70,6 +91,23 @@ class Verdict:
         self.missing += [f"letter missing: {it}" for it in self.sent - self.received]
         for it in self.received - self.sent:
             (self.doubled if it in self.sent else self.without_cause).append(f"letter: {it}")
+
+    def judge_suspicions(self) -> None:
+        """Compare who is suspected to be one with who gave one address, as the leads that they are by now."""
+        wanted = {
+            (address, *sorted((self._home(address), self._home(claimant)), key=strength))
+            for address, claimants in self.claims.items()
+            for claimant in claimants
+            if self._home(address) != self._home(claimant)
+        }
+        self.counts["suspected"] += len(self.suspected)
+        self.missing += [f"suspicion missing: {it}" for it in wanted - self.suspected]
+        self.without_cause += [f"suspicion: {it}" for it in self.suspected - wanted]
+
+    def _home(self, key: str) -> str:
+        while key in self.homes:
+            key = self.homes[key]
+        return key
 
     def judge_people(self, people: Mapping[bytes, str]) -> None:
         """Compare who has which event with who did what: each event once, and one lead for each person."""
@@ -82,7 +120,7 @@ class Verdict:
             leads[person].update(holders[id])
             if not holders[id] and id not in self.forgotten:
                 self.missing.append(f"event {id.hex()} of {person} is in no lead")
-            if len(holders[id]) > 1:
+            if len(holders[id]) > 1 and id not in self.said_twice:
                 self.doubled.append(f"event {id.hex()} of {person} is in {holders[id]}")
         self.states += [f"{person} is several leads: {found}" for person, found in leads.items() if len(found) > 1]
         self.counts["people"] += len(leads)
@@ -139,6 +177,7 @@ def audit(bootstrap: str, prefix: str, partitions: int, files: dict[str, str], p
         for each in audits:
             total.add(each.result())
     total.judge_mail()
+    total.judge_suspicions()
     total.judge_people(people)
     return total
 
@@ -154,11 +193,7 @@ async def _audit_partitions(
     total, events = Verdict(), Events(inboxes)
     for partition in share:
         said = {name: await read(bootstrap, physical(name, prefix), partition) for name in OUTPUTS}
-        verdict = judge(files, inboxes[partition], said, events)
-        for name in ("engagement.rejected", "lead.duplicates"):
-            unwanted = await read(bootstrap, physical(name, prefix), partition)
-            verdict.without_cause += [f"{name}: {decode(record.value or b'')}" for record in unwanted]
-        total.add(verdict)
+        total.add(judge(files, inboxes[partition], said, events))
     return total
 
 
@@ -185,11 +220,18 @@ def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Recor
     verdict = Verdict(sent=Counter(letter for _, letter in oracle.sent), received=oracle.received)
     verdict.held = {id: [event.event_id for event in lead.events + lead.late] for id, lead in told.leads.items()}
     verdict.forgotten = {event.event_id for lead in told.forgotten for event in lead.events + lead.late}
-    departed = sum(change.aspect == "identity" for change in told.changes)
-    verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired), departed=departed)
+    departed = sum(change.after == "moved" for change in told.changes)
+    parted = sum(change.before == "moved" for change in told.changes)
+    verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired))
+    verdict.counts.update(departed=departed, parted=parted)
     _judge_transitions(verdict, told, said["lead.transitions"])
     _judge_alerts(verdict, told, model, said["lead.alerts"])
     _judge_quarantine(verdict, told, said["engagement.quarantine"])
+    _judge_refusals(verdict, oracle.refused, said["engagement.rejected"])
+    verdict.said_twice = {id for id, count in oracle.copies.items() if count > 1}
+    verdict.homes = {key: address.to for key, address in oracle.addresses.items()}
+    verdict.claims = dict(oracle.claims)
+    verdict.suspected = _last_suspected(said["lead.duplicates"])
     _judge_states(verdict, told, model, said["lead.state"])
     return verdict
 
@@ -240,6 +282,17 @@ def _judge_quarantine(verdict: Verdict, told: Told, records: list[Record]) -> No
     times = sorted(record.timestamp for record in records)
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     verdict.longest_pause_s = max(gaps, default=0) / 1000
+
+
+def _judge_refusals(verdict: Verdict, refused: list[tuple[int, str]], records: list[Record]) -> None:
+    said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, Rejected)]
+    _match(verdict, "refused", list(refused), [(it.offset, it.code) for it in said])
+
+
+def _last_suspected(records: list[Record]) -> set[Pair]:
+    said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, LeadDuplicate)]
+    last = {(it.evidence_id, it.lead_id, it.other_id): it.status for it in said}
+    return {pair for pair, status in last.items() if status == "suspected"}
 
 
 def _judge_states(verdict: Verdict, told: Told, model: Model, records: list[Record]) -> None:

@@ -14,9 +14,11 @@ from schemas.codec import encode
 from schemas.keys import partition_of
 from schemas.records import Tick
 from schemas.topics import physical
+from tests.chaos.families import Said, families
 from tests.e2e.story import DAY_MS, Act, engagement, key, story
 
 HOUR_MS = 3_600_000
+FAMILY_ACTS = 50
 SLICE_S = 0.05
 TIME_LAPSE_FROM = 0.4
 """From this part of the load on, ticks run ahead of the clock."""
@@ -24,7 +26,7 @@ LAPSE_MS = 20 * HOUR_MS
 LAST_LAPSE_MS = DAY_MS - 5_000
 """A tick may be at most 24 hours ahead."""
 ENDS = "the end"
-HOPS = 8
+HOPS = 10
 """So often, and no more, mail can cause mail: an event links a device, which sends what it knows, which links, ...."""
 
 
@@ -38,8 +40,13 @@ class Load:
     seconds: float
     partitions: int
 
+    def families(self, now_ms: int) -> list[Said]:
+        """What is said of people who share computers, or are merged: a fiftieth of all, at the times of the story."""
+        count = max(2, self.events // 50 // FAMILY_ACTS)
+        return families(self.seed, count, now_ms - 3 * DAY_MS, now_ms + DAY_MS // 2, FAMILY_ACTS)
+
     def acts(self, now_ms: int) -> Iterator[Act]:
-        """The story from three days ago to most of a day ahead, cut at the number of events; some came before, once."""
+        """The story from three days ago to most of a day ahead, cut at a number of events; some came before, once."""
         start_ms, days = now_ms - 3 * DAY_MS, 3.75
         passers_by = self.leads // 8
         each = round(1.7 * self.events / self.leads)
@@ -69,14 +76,28 @@ class Sender:
     def prepare(self) -> None:
         """Make the records: seconds of work that must not hold up what comes later."""
         now_ms = int(time.time() * 1000)
-        acts = list(self._load.acts(now_ms))
-        assert len(acts) == self._load.events
+        families = self._load.families(now_ms)
+        acts = list(itertools.islice(self._load.acts(now_ms), self._load.events - len(families)))
+        assert len(acts) + len(families) == self._load.events
         signed_in = {act.anonymous_id for act in acts if (act.user_id or act.email) and not act.bot}
+        waiting = iter(families)
+        family = next(waiting, None)
         for act in acts:
+            while family is not None and family.arrives_ms <= act.arrives_ms:
+                self._take(family)
+                family = next(waiting, None)
             record = engagement(act)
             self._events.append((key(act), encode(record)))
             if not act.bot:
                 self.people[record.event_id] = act.visitor if act.anonymous_id in signed_in else act.anonymous_id
+        while family is not None:
+            self._take(family)
+            family = next(waiting, None)
+
+    def _take(self, said: Said) -> None:
+        self._events.append((said.key, said.value))
+        if said.event_id is not None:
+            self.people[said.event_id] = f"whoever did {said.event_id.hex()}"
 
     async def run(self, may_end: asyncio.Event) -> None:
         """Send all at the load's pace, but the last hundredth only once it may end."""

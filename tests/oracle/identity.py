@@ -17,6 +17,7 @@ from schemas.records import Absorb, Engagement, Link, Merge, Record, Unmerge
 from tests.oracle import replay
 from tests.oracle.naive import Event
 
+MOST_FORMER = 16
 RANKS = "uea"
 """Kinds of lead id, strongest first."""
 
@@ -39,6 +40,8 @@ class Change:
     by: str
     departs: bool = False
     """A lead lived there, and went to the other one with all it had."""
+    since_s: int | None = None
+    """Of a device that changed hands: from when on it is the other one's; what happened before is not."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,9 @@ class Inboxes:
                     elif now is not None and now.to == body.owner:
                         at_s = max(at_s, then_s)
                     elif now is not None and self._wins(key, now, at_s, body):
-                        now, at_s = Change(entry.place, body.owner, now.by if body.via else "link"), then_s
+                        heir = body.via == now.to and then_s >= at_s
+                        by, since_s = (now.by, None) if heir else ("link", then_s)
+                        now, at_s = Change(entry.place, body.owner, by, since_s=since_s), then_s
                 case Merge() if lives and strength(body.other) < strength(key):
                     now, at_s = Change(entry.place, body.other, "merge", departs=True), body.at // 1000
                     arrived = False
@@ -124,13 +129,20 @@ class Inboxes:
             return True
         return key[0] == "a" and (-then_s, strength(link.owner)) < (-at_s, strength(now.to))
 
-    def away(self, key: str, place: int) -> str | None:
-        """Where the key leads at that place of its inbox; None if its lead is there itself."""
-        to = None
-        for change in self.changes.get(key, ()):
-            if change.place < place:
-                to = change.to
-        return to
+    def away(self, key: str, place: int, at_s: int | None = None) -> str | None:
+        """Where the key leads at that place of its inbox; None if its lead is there itself.
+
+        `at_s`: when the event happened that is looked for; of a device's last owners each has what was in their time.
+        """
+        told = [change for change in self.changes.get(key, ()) if change.place < place]
+        if not told or told[-1].to is None or at_s is None:
+            return told[-1].to if told else None
+        handed = [n for n, change in enumerate(told) if change.since_s is not None][-MOST_FORMER:]
+        for n in handed:
+            since_s = told[n].since_s
+            if since_s is not None and at_s < since_s:
+                return told[n - 1].to
+        return told[-1].to
 
     def final(self, key: str, place: int) -> str:
         """The lead that has at the end what the lead under `key` had at `place`, or got there."""
@@ -158,7 +170,8 @@ class Inboxes:
     def landing(self, key: str, entry: Entry) -> tuple[str, int]:
         """The key and place where a record is taken at last, followed through all forwarding addresses."""
         for _ in range(100):
-            to = self.away(key, entry.place)
+            at_s = entry.body.occurred_at // 1000 if isinstance(entry.body, Engagement) else None
+            to = self.away(key, entry.place, at_s)
             if to is None:
                 return key, entry.place
             copies = [other for other in self.of[to] if other.value == entry.value]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import decode
-from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined
+from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined, Rejected
 from tests.oracle.compare import compare_alert, compare_state
 from tests.oracle.linked import Linked
 from tests.oracle.replay import event_of, words
@@ -35,11 +36,15 @@ def said(network: Network, partition: int) -> list[object]:
     return [decode(output.value) for output in network.outputs[partition] if output.value is not None]
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("merges", [False, True])
+@settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, schedule=SEEDS)
-def test_both_tell_the_same(seed: int, schedule: int) -> None:
-    """Transitions, alerts, what was filtered, final states and mail, in random stories of people who share devices."""
-    network = Network(schedule, SMALL).run(story(seed, 200, contests=False, merges=False))
+def test_both_tell_the_same(merges: bool, seed: int, schedule: int) -> None:
+    """Transitions, alerts, what was filtered, final states and mail, in random stories of people who share devices.
+
+    With merges and without; some are undone.
+    """
+    network = Network(schedule, SMALL).run(story(seed, 200, contests=False, merges=merges, undo=merges))
     told = linked(network)
     model = naive(SMALL)
     for partition, oracle in enumerate(told):
@@ -60,6 +65,8 @@ def test_both_tell_the_same(seed: int, schedule: int) -> None:
             (it.source_offset, it.lead_id, it.verdict) for it in published if isinstance(it, Quarantined)
         )
         assert filtered == Counter(oracle.told.quarantined)
+        refused = Counter((it.offset, it.code) for it in published if isinstance(it, Rejected))
+        assert refused == Counter(oracle.refused)
         last = {output.key: output.value for output in network.outputs[partition] if output.topic == "lead.state"}
         assert {key.decode() for key, value in last.items() if key and value is not None} == set(oracle.told.leads)
         for lead in oracle.told.leads.values():

@@ -81,6 +81,14 @@ def test_a_shared_computer() -> None:
     assert status["u:ana"][sofa] < LOST
 
 
+def test_an_event_belongs_to_whom_the_device_was_when_it_happened() -> None:
+    """Sent again, or for the first time, when the device has changed hands twice: each still gets what was theirs."""
+    early, later = act(2, "@sofa"), act(5, "@sofa")
+    network = Network().tell(act(0, "@sofa"), act(1, "ana@sofa"), early, act(4, "ben@sofa"), later, act(6, "eva@sofa"))
+    network.tell(early, later, act(3, "@sofa"), act(0, "@sofa"), act(7, "@sofa"))
+    assert [network.lead(f"u:{name}").events for name in ("ana", "ben", "eva")] == [4, 2, 2]
+
+
 def test_an_older_sign_in_that_comes_late_takes_nothing() -> None:
     """A sign-in from before the present owner's, read after it, counts for its person and does not move the device."""
     network = Network().tell(act(5, "ana@sofa"), act(3, "ben@sofa"), act(6, "@sofa"))

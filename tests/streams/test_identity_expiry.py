@@ -111,6 +111,14 @@ def test_evidence_is_forgotten_after_180_days() -> None:
     assert set(network.leads()) == {id_of("u:ana")}
 
 
+def test_a_bot_leaves_nothing_that_could_expire() -> None:
+    """Neither a lead nor an address, and what it names is not linked: there is nothing to forget a day later."""
+    network = Network().tell(act(0, "ana@laptop"), Act(day(1), user="ben", device="phone", verdict="bot", name="bot"))
+    assert set(network.states()) == {id_of("u:ana"), id_of("a:laptop")}
+    network.tell(Time(day(2)))
+    assert tombstones(network) == []
+
+
 def test_a_merged_lead_gets_a_tombstone() -> None:
     """The public hears that the absorbed lead is gone, once, whatever is forwarded afterwards."""
     network = Network().tell(act(0, "@laptop"), act(1, "ana@laptop"), act(2, "@laptop"), act(3, "@laptop"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import combinations, pairwise
 from random import Random
 
@@ -207,6 +208,27 @@ def test_who_is_who_does_not_depend_on_the_interleaving(seed: int, one: int, oth
         for schedule in (one, other)
     ]
     assert homes[0] == homes[1]
+
+
+def one_after_the_other(happened: Story) -> Story:
+    """The acts of a story, a minute apart, with those repeats that come within a dozen acts."""
+    steps: list[Act] = []
+    for step in (step for step in happened if isinstance(step, Act)):
+        first = next((each for each in steps if each.name == step.name), None)
+        if first is None:
+            steps.append(replace(step, at_s=MONDAY + 60 * len(steps)))
+        elif first in steps[-12:]:
+            steps.append(first)
+    return steps
+
+
+@settings(max_examples=15)
+@given(seed=SEEDS, schedule=SEEDS)
+def test_what_is_told_twice_counts_once_for_all_leads_together(seed: int, schedule: int) -> None:
+    """Also where a device has changed hands between an event and its repeat."""
+    network = Network(schedule, SMALL).tell(*one_after_the_other(story(seed, MOST // 2, merges=False)))
+    ids = [id for lead in network.leads().values() for id in ids_of(lead)]
+    assert len(ids) == len(set(ids))
 
 
 @settings(max_examples=20)
