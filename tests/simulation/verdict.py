@@ -23,16 +23,19 @@ from tests.oracle.naive import Event, Model
 from tests.oracle.replay import event_of, words
 from tests.simulation import desk_verdict, replay
 from tests.simulation.plan import Plan
-from tests.simulation.processes import OTHER_POINTS, PARTITIONS, Build, Process
+from tests.simulation.processes import OTHER_POINTS, PARTITIONS, Build, Process, model_file
 from tests.simulation.world import DESK_TOPICS, LEAD_TOPICS, World, arranged, carry_out
 from tests.streams.harness import SMALL
 from tests.streams.network import ids_of
 
+REFUSALS = ("not_merged", "under_way")
+"""Why a wish to merge, or to undo it, is refused."""
+
 
 @cache
-def model() -> Model:
+def model(is_patient: bool) -> Model:
     """The oracle's reading of the rules."""
-    return Model(SMALL["model.toml"], SMALL["alerts.toml"])
+    return Model(model_file(is_patient=is_patient), SMALL["alerts.toml"])
 
 
 class Outcome(NamedTuple):
@@ -92,7 +95,7 @@ def _rejected(world: World) -> Iterator[str]:
         for record in world.committed("engagement.rejected", partition):
             body = decode(record.value or b"")
             assert isinstance(body, Rejected)
-            if body.reason:
+            if body.reason and body.code not in REFUSALS:
                 found[body.topic, body.partition, body.offset, body.record] += 1
     wanted = Counter((*place, value) for place, value in world.poison.items())
     for place, count in (wanted - found).items():
@@ -114,7 +117,9 @@ def _leads(world: World, inboxes: dict[int, list[MemoryRecord]]) -> Iterator[str
             if isinstance(body, Engagement):
                 events[body.event_id] = event_of(body)
     try:
-        yield from _identities(world, log) if world.is_patient else _told(world, log, events)
+        yield from _told(world, log, events)
+        if world.is_patient:
+            yield from _identities(world, log)
     except (AssertionError, KeyError) as error:
         yield f"the oracle cannot follow: {error!r}"
     yield from _events(world, events)
@@ -124,15 +129,15 @@ def _told(world: World, log: dict[int, list[MemoryRecord]], events: dict[bytes, 
     """Each partition's words, states and mail.  The oracle knows one rule set: where points differ, it is not asked."""
     if any(it.release == OTHER_POINTS for it in world.everyone()):
         return
-    oracles = []
+    oracles, rules = [], model(world.is_patient)
     for partition, records in log.items():
         said = [
             decode(it.value)
-            for topic in ("lead.transitions", "lead.alerts", "engagement.quarantine")
+            for topic in ("lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected")
             for it in world.committed(topic, partition)
             if it.value is not None
         ]
-        oracle = Linked(model(), words(said), events.__getitem__)
+        oracle = Linked(rules, words(said), events.__getitem__)
         oracle.tell(records)
         yield from _said(partition, oracle, said)
         yield from _states(world, partition, oracle)
@@ -182,7 +187,9 @@ def _said(partition: int, oracle: Linked, said: list[object]) -> Iterator[str]:
     yield from _differences(f"alerts of {partition}", list(alarms), [(it.source_offset, it.lead_id) for it in alerts])
     for alert in alerts:
         if (alarm := alarms.get((alert.source_offset, alert.lead_id))) is not None:
-            yield from _asserted(f"{alert}", lambda alert=alert, alarm=alarm: compare_alert(alert, alarm, model()))
+            yield from _asserted(f"{alert}", lambda alert=alert, alarm=alarm: compare_alert(alert, alarm, oracle.model))
+    refused = [(it.offset, it.code) for it in said if isinstance(it, Rejected) and it.code in REFUSALS]
+    yield from _differences(f"refused of {partition}", oracle.refused, refused)
     filtered = [(it.source_offset, it.lead_id, it.verdict) for it in said if isinstance(it, Quarantined)]
     yield from _differences(f"quarantine of {partition}", oracle.told.quarantined, filtered)
 
@@ -196,7 +203,7 @@ def _states(world: World, partition: int, oracle: Linked) -> Iterator[str]:
     for lead in oracle.told.leads.values():
         state = decode(last[lead.lead_id.encode()] or b"")
         assert isinstance(state, LeadState)
-        yield from _asserted(f"{state}", lambda state=state, lead=lead: compare_state(state, lead, model()))
+        yield from _asserted(f"{state}", lambda state=state, lead=lead: compare_state(state, lead, oracle.model))
 
 
 def _events(world: World, events: dict[bytes, Event]) -> Iterator[str]:
