@@ -130,7 +130,9 @@ class _Author:
         chance = self.chance = Random(seed)
         most = chance.choice([12, 24, 40])
         merging = chance.random() < 0.2
-        told = story(seed, most, contests=merging, merges=merging, undo=merging and chance.random() < 0.5)
+        undo = merging and chance.random() < 0.5
+        told = story(seed, most, contests=merging, merges=merging, undo=undo)
+        self.retries = 0.0 if undo else 0.1  # whose an event is that both had before they were parted, cannot be told
         self.acts = [step for step in told if isinstance(step, Act | Wish)]
         for burst in (self._eager, self._passers_by):
             if chance.random() < 0.6:
@@ -186,7 +188,9 @@ class _Author:
         """Events in the order of their coming: some on their way for longer, some twice."""
         chance, late = self.chance, self.chance.choice([0.0, 0.2])
         coming = [(place + (chance.random() < late) * 5, act) for place, act in enumerate(self.acts)]
-        coming += [(place + chance.randint(0, 9), act) for place, act in enumerate(self.acts) if chance.random() < 0.1]
+        coming += [
+            (place + chance.randint(0, 9), act) for place, act in enumerate(self.acts) if chance.random() < self.retries
+        ]
         return [act for _, act in sorted(coming, key=lambda each: each[0])]
 
     def _arrive(self, act: Act | Wish) -> Step:

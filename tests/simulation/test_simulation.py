@@ -15,7 +15,7 @@ from tests.simulation.shrink import shortest, tell
 from tests.simulation.verdict import run
 from tests.simulation.world import arranged, carry_out
 
-SEEDS = 400
+SEEDS = 250
 """So many in a short run."""
 MOST_SEEDS = 500
 """Within so many each planted bug is found."""
