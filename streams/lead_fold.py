@@ -328,8 +328,8 @@ class LeadFold:
         if lead.model != rules.number:
             rebuild(lead, rules)
         if hot:
-            if (turn := earliest_below(lead, rules, rules.cool_below, lead.as_of)) > lead.wake:  # put off by events
-                self._wake(key, lead, turn)
+            if lead.wake <= lead.as_of or behaviour(lead, rules, lead.wake) >= rules.cool_below:  # others are first
+                self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, max(lead.wake, lead.as_of)))
                 return False
             score = behaviour(lead, rules, now)
             if score >= rules.cool_below:
