@@ -55,6 +55,7 @@ class Activities:
         if activity.kind in BY_WHOEVER_HAS_IT and not self._may_have(case, person, activity, at):
             return None
         case.heard = [*case.heard, activity.activity_id][-_MOST_HEARD:]
+        self._memory.keep(case)  # whether or not the step changes anything else
         return self._steps[activity.kind](case, person, activity, at)
 
     def _find(self, activity: Activity) -> Case | None:
