@@ -106,16 +106,6 @@ def test_of_two_who_accept_the_first_in_the_log_wins() -> None:
     ]
 
 
-def test_what_was_refused_is_remembered_wherever_a_batch_ends() -> None:
-    """Who accepts again is told so once, however often it is sent, and whether or not it all came in one batch."""
-    story = [hand(1), did(1, "ana", "accept", 1), did(2, "ana", "accept", 1), did(2, "ana", "accept", 1)]
-    whole, parts = Box().get(*story), Box()
-    for record in story:
-        parts.get(record).restart()
-    assert len(whole.notices("refused", "ana")) == 1
-    assert (parts.outputs, parts.changelog) == (whole.outputs, whole.changelog)
-
-
 def test_who_declined_is_not_asked_again() -> None:
     """A declined request goes to the next, then to the queue, never back."""
     box = Box().get(Tick(MONDAY), hand(1), did(1, "ben", "decline", 1))

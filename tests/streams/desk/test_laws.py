@@ -151,6 +151,16 @@ def test_batches_and_restarts_change_nothing(story: Story, cuts: list[int], rest
     assert parts.changelog == whole.changelog
 
 
+def test_what_was_refused_is_remembered_wherever_a_batch_ends() -> None:
+    """Who accepts again is told so once, however often it is sent, and whether or not it all came in one batch."""
+    story = [hand(1), did(1, "ana", "accept", 1), did(2, "ana", "accept", 1), did(2, "ana", "accept", 1)]
+    whole, parts = Box().get(*story), Box()
+    for record in story:
+        parts.get(record).restart()
+    assert len(whole.notices("refused", "ana")) == 1
+    assert (parts.outputs, parts.changelog) == (whole.outputs, whole.changelog)
+
+
 @SOME
 @given(stories(), st.integers(0, 2**40))
 def test_repeats_change_nothing(story: Story, repeated: int) -> None:
