@@ -29,7 +29,7 @@ OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "engagement.reject
 SESSION_S = 3.0
 """A dead desk is noticed after so long; brokers take no shorter session unless they are told to."""
 FETCH_WAIT_MS = 100
-MOST_OUTSTANDING = 50
+MOST_OUTSTANDING = 25
 """So much mail may stand in the inbox unfolded: a raised hand never waits behind more."""
 _IDLE_S = 0.2
 _AGAIN_S = 1.0
@@ -173,6 +173,7 @@ class Pump:
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, owned: Callable[[], Collection[int]]
     ) -> None:
         """Copy what the consumer finds as long as the desk is ours; its positions are kept behind what is there."""
+        loop = asyncio.get_running_loop()
         while owned():
             found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MOST_OUTSTANDING)
             values = [
@@ -183,8 +184,10 @@ class Pump:
             ]
             if not values:
                 continue
+            begun = loop.time()
             sent = [await producer.send(self._inbox, value, partition=0) for value in values]
             appended = [(await each).offset for each in sent]
             await consumer.commit()
             while owned() and not await self._place.reached(appended[-1], _IDLE_S):
                 pass
+            await asyncio.sleep(loop.time() - begun)  # half of the time is left to raised hands

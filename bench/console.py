@@ -21,7 +21,7 @@ from console.metrics import Metrics
 from console.reader import now_ms
 from console.redis_history import RedisHistory
 from console.saying import Inbox
-from console.server import Console, ConsoleConfig
+from console.server import Console, ConsoleConfig, tune_collector
 from console.sessions import COOKIE
 from handraise import rules
 from handraise.settings import ROOT
@@ -54,6 +54,7 @@ async def _measure(url: str, count: int, runs: int) -> list[Row]:
     found = rules.load(ROOT / "rules")
     config = ConsoleConfig("nowhere:1", url, found.rules, found.desk, b"bench", dict, prefix)
     history = RedisHistory(url, prefix)
+    tune_collector()
     console = Console(config, history, Inbox("nowhere:1", prefix), None, hub, live, Metrics())
     rows = []
     for job, rep, path in (

@@ -48,7 +48,7 @@ _SEED = 11
 
 
 def run(
-    kafka: str | None = None, rate: float = RATE, scenes: Sequence[tuple[float, int]] = ((60.0, 0), (20.0, WAITING))
+    kafka: str | None = None, rate: float = RATE, scenes: Sequence[tuple[float, int]] = ((60.0, 0), (60.0, WAITING))
 ) -> list[Row]:
     """Steady traffic after a few seconds to warm up; in each scene for so many seconds, while so many leads wait.
 

@@ -11,6 +11,8 @@ from agents.lane.errors import BatchRefused
 from agents.lane.log import Entry
 from agents.lane.memory_log import MemoryLog
 
+WAITING = "desk.waiting"
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -68,6 +70,10 @@ class SimulatedLog(MemoryLog):
             for cut in self._cuts
             if (cut.changelog, cut.partition) == (changelog, partition) and cut.transaction.committed
         ]
+
+    def waited(self) -> list[int]:
+        """Where the pump's group stands in each waiting partition."""
+        return [self.positions.get((WAITING, number), 0) for number in range(len(self._topics[WAITING]))]
 
     def aborted(self) -> int:
         """How many batches with a cursor did not come to be."""

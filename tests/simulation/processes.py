@@ -32,13 +32,12 @@ from streams.fold import InboxRecord
 from streams.lead_fold import LeadFold
 from streams.poison import NewerMail
 from streams.rules import Rules, load
-from tests.simulation.log import SimulatedLog
+from tests.simulation.log import WAITING, SimulatedLog
 from tests.simulation.loop import HandTurnedLoop
 from tests.streams.desk.harness import SMALL as SMALL_DESK
 from tests.streams.harness import SMALL
 
 PARTITIONS = 2
-WAITING = "desk.waiting"
 MAX_BATCH = 6
 """Records that are folded while a transaction is on its way; few, so that feeders have to wait in short stories."""
 FETCHED = 4

@@ -13,7 +13,7 @@ from schemas.codec import decode, encode
 from schemas.keys import partition_of
 from schemas.records import Activity, Assignment, RaisedHand
 from schemas.records import Tick as TickRecord
-from tests.simulation.log import SimulatedLog
+from tests.simulation.log import WAITING, SimulatedLog
 from tests.simulation.plan import Compact, Do, Go, Kill, Own, Pass, Plan, Poison, Raise, Refuse, Say, Step, Tick
 from tests.simulation.processes import NEWEST, PARTITIONS, PATIENT, Build, Process
 from tests.streams.desk.harness import hand
@@ -171,6 +171,7 @@ class World:
                 heir.go(SOME_TURNS)
             self.log.advance(250)
             still = self.log.appended == before and all(len(heir.folding()) == len(heir.wanted) for heir in heirs)
+            still &= not any(self.log.fetch(WAITING, n, at)[0] for n, at in enumerate(self.log.waited()))
             quiet = quiet + 1 if still else 0
             if quiet == 3:
                 return
