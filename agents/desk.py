@@ -161,27 +161,33 @@ class Pump:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, linger_ms=0, retry_backoff_ms=100
         )
-        loop = asyncio.get_running_loop()
         try:
             await producer.start()
             await consumer.start()
             consumer.assign(self._waiting)
-            while owned():
-                found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MOST_OUTSTANDING)
-                values = [
-                    encode(Waited(place.partition, record.offset, record.value))
-                    for place, records in found.items()
-                    for record in records
-                    if record.value is not None
-                ]
-                if not values:
-                    continue
-                begun = loop.time()
-                sent = [await producer.send(self._inbox, value, partition=0) for value in values]
-                appended = [(await each).offset for each in sent]
-                await consumer.commit()
-                while owned() and not await self._place.reached(appended[-1], _IDLE_S):
-                    pass
-                await asyncio.sleep(loop.time() - begun)  # half of the time is left to raised hands
+            await self.carry(consumer, producer, owned)
         finally:
             await asyncio.gather(producer.stop(), consumer.stop(), return_exceptions=True)
+
+    async def carry(
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, owned: Callable[[], Collection[int]]
+    ) -> None:
+        """Copy what the consumer finds as long as the desk is ours; its positions are kept behind what is there."""
+        loop = asyncio.get_running_loop()
+        while owned():
+            found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MOST_OUTSTANDING)
+            values = [
+                encode(Waited(place.partition, record.offset, record.value))
+                for place, records in found.items()
+                for record in records
+                if record.value is not None
+            ]
+            if not values:
+                continue
+            begun = loop.time()
+            sent = [await producer.send(self._inbox, value, partition=0) for value in values]
+            appended = [(await each).offset for each in sent]
+            await consumer.commit()
+            while owned() and not await self._place.reached(appended[-1], _IDLE_S):
+                pass
+            await asyncio.sleep(loop.time() - begun)  # half of the time is left to raised hands

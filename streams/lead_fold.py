@@ -328,8 +328,8 @@ class LeadFold:
         if lead.model != rules.number:
             rebuild(lead, rules)
         if hot:
-            if now <= lead.as_of:  # an event has come since; only later ticks can tell more
-                self._wake(key, lead, lead.as_of + 1)
+            if lead.wake <= lead.as_of or behaviour(lead, rules, lead.wake) >= rules.cool_below:  # others are first
+                self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, max(lead.wake, lead.as_of)))
                 return False
             score = behaviour(lead, rules, now)
             if score >= rules.cool_below:
@@ -340,7 +340,7 @@ class LeadFold:
             self._publisher.heat(key, lead, now, score, None)
         if not key.startswith(b"a_"):
             lead.wake = 0
-        elif (idle_at := lead.as_of + rules.anonymous_idle_s) > now:
+        elif (idle_at := lead.as_of + rules.anonymous_idle_s) > (now if hot else lead.wake):
             self._wake(key, lead, idle_at)
         else:
             self._open[key] = None

@@ -23,11 +23,20 @@ class SimulatedWorker:
     """One worker process on a memory log.
 
     `lane_log` is what the lane writes to, by default the log itself; tests put a double with faults around it.
+    `metrics`: those that it counts in, by default its own; to make them costs as much as folding ten records.
     """
 
-    def __init__(self, config: LaneConfig, log: MemoryLog, *, lane_log: Log | None = None, run_records: int = 500):
+    def __init__(
+        self,
+        config: LaneConfig,
+        log: MemoryLog,
+        *,
+        lane_log: Log | None = None,
+        run_records: int = 500,
+        metrics: LaneMetrics | None = None,
+    ):
         self.config, self.log, self._lane_log, self._run_records = config, log, lane_log or log, run_records
-        self.metrics = LaneMetrics(config.role)
+        self.metrics = metrics or LaneMetrics(config.role)
         self.failure: LaneFailed | None = None
         self.changing_hands = False
         """Whether this worker has heard of a rebalance; a fence is then no failure."""

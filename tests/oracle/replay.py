@@ -185,7 +185,9 @@ class Partition:
         self._judge(record.offset, lead, event)
 
     def _judge(self, offset: int, lead: Lead, event: Event | None) -> None:
-        """Heat and stage after an event, or after what another lead told."""
+        """Heat and stage after an event, or after what another lead told; what was due and not yet done is put off."""
+        for what in ("cool", "expire"):
+            self._due.pop(f"{what} {lead.lead_id}", None)
         self._judge_heat(offset, lead, event)
         self._judge_stage(offset, lead, event)
 
