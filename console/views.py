@@ -249,6 +249,8 @@ def _reasons(request: Request, standing: Standing | None, alert: LeadAlert | Non
     if request.hand is not None:
         trace = request.assignment.trace if request.assignment else ()
         return " · ".join(trace[1:] or trace)
+    if alert is not None and standing is not None and not standing.hot and alert.at >= standing.lead.as_of * 1_000:
+        return " · ".join(reason.text for reason in alert.reasons)  # the history has not heard of it yet
     if standing is not None and standing.reasons:
         return " · ".join(standing.reasons)
     if request.waiting is not None:
