@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -54,6 +53,7 @@ class Verdict:
     """Final states that differ."""
     counts: Counter[str] = field(default_factory=Counter)
     longest_pause_s: float = 0.0
+    """The longest time from an event in the inbox to what it caused."""
     sent: Counter[Letter] = field(default_factory=Counter)
     """What leads had to write to each other."""
     received: Counter[Letter] = field(default_factory=Counter)
@@ -205,14 +205,24 @@ class Events:
     """All events, by their ids: what a lead takes in was said elsewhere."""
 
     def __init__(self, inboxes: Sequence[Sequence[Record]]) -> None:
-        values = (record.value for inbox in inboxes for record in inbox if record.value)
-        self._values = {value[5:13]: value for value in values if record_name(value) == "Engagement"}
+        self._values: dict[bytes, bytes] = {}
+        self._others: dict[bytes, list[bytes]] = defaultdict(list)
+        """Copies that differ: a client's clock is compared with ours each time that it sends an event."""
+        for value in (record.value for inbox in inboxes for record in inbox if record.value):
+            if record_name(value) == "Engagement" and self._values.setdefault(value[5:13], value) != value:
+                self._others[value[5:13]].append(value)
 
-    def find(self, event_id: bytes) -> Event:
-        """The event of that id."""
-        body = decode(self._values[event_id])
-        assert isinstance(body, Engagement)
-        return event_of(body)
+    def find(self, event_id: bytes, at_s: int) -> Event:
+        """The event of that id; of several copies one that says that time."""
+        found = None
+        for value in (self._values[event_id], *self._others.get(event_id, ())):
+            body = decode(value)
+            assert isinstance(body, Engagement)
+            found = event_of(body)
+            if found.at_s == at_s:
+                return found
+        assert found is not None
+        return found
 
 
 def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]], events: Events) -> Verdict:
@@ -230,7 +240,7 @@ def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Recor
     verdict.counts.update(departed=departed, parted=parted)
     _judge_transitions(verdict, told, said["lead.transitions"])
     _judge_alerts(verdict, told, model, said["lead.alerts"])
-    _judge_quarantine(verdict, told, said["engagement.quarantine"])
+    _judge_quarantine(verdict, told, said["engagement.quarantine"], inbox)
     _judge_refusals(verdict, oracle.refused, said["engagement.rejected"])
     verdict.copies = dict(oracle.copies)
     verdict.homes = {key: address.to for key, address in oracle.addresses.items()}
@@ -283,13 +293,14 @@ def _judge_alerts(verdict: Verdict, told: Told, model: Model, records: list[Reco
                 verdict.wrong.append(f"{it}: {error}")
 
 
-def _judge_quarantine(verdict: Verdict, told: Told, records: list[Record]) -> None:
+def _judge_quarantine(verdict: Verdict, told: Told, records: list[Record], inbox: list[Record]) -> None:
     said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, Quarantined)]
     found: list[tuple[object, ...]] = [(it.source_offset, it.lead_id, it.verdict) for it in said]
     _match(verdict, "quarantined", list(told.quarantined), found)
-    times = sorted(record.timestamp for record in records)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    verdict.longest_pause_s = max(gaps, default=0) / 1000
+    came = {it.source_offset for it in said}
+    appended = {record.offset: record.timestamp for record in inbox if record.offset in came}
+    waits = [record.timestamp - appended[it.source_offset] for it, record in zip(said, records, strict=True)]
+    verdict.longest_pause_s = max(waits, default=0) / 1000
 
 
 def _judge_refusals(verdict: Verdict, refused: list[tuple[int, str]], records: list[Record]) -> None:

@@ -20,7 +20,7 @@ _FIGURES = {
     "without_cause": "without cause",
     "wrong": "wrong",
     "state_differences": "states that differ",
-    "longest_pause_s": "longest pause of a partition, s",
+    "longest_pause_s": "longest time from an event in the inbox to what it caused, s",
     "seconds_under_load": "seconds under load",
     "seconds_of_audit": "seconds of audit",
     "seed": "seed",
