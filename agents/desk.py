@@ -24,7 +24,7 @@ from streams.publish import WAITING
 ROLE = "desk"
 INBOX = "desk.events"
 CHANGELOG = "desk.changelog"
-OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "engagement.rejected")
+OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "rules.published", "engagement.rejected")
 
 SESSION_S = 3.0
 """A dead desk is noticed after so long; brokers take no shorter session unless they are told to."""

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
+from schemas.records import Rejected
+from streams.fold import InboxRecord
+
+MOST_BYTES = 512 * 1_024
+"""A record that is larger could not be passed on whole inside another one: brokers take a megabyte."""
+MOST_KEY_BYTES = 1_024
+LAST_MS = (1 << 32) * 1_000 - 1
+"""States keep seconds in 32 bits: until 2106."""
 WINDOW = 10_000
 MOST = 100
 MOST_PERCENT = 5
@@ -42,3 +50,28 @@ class PoisonGauge:
 
 class NewerMail(Exception):  # noqa: N818  it is no error of anybody's
     """Mail of a release that this one does not know: it must not be rejected, so the partition stops."""
+
+
+def dead_letter(inbox: str, partition: int, record: InboxRecord, code: str, reason: str) -> Rejected:
+    """A record that could not be read, or not be taken, as it stands on engagement.rejected."""
+    where = f"{inbox}, partition {partition}, offset {record.offset}"
+    return Rejected(
+        source=inbox,
+        code=code,
+        reason=f"{reason}; where: {where}; remedy: mend the producer, and send it again",
+        at=min(max(record.timestamp, 0), LAST_MS),
+        record=(record.value or b"")[:MOST_BYTES],
+        key=record.key and record.key[:MOST_KEY_BYTES],
+        topic=inbox,
+        partition=partition,
+        offset=record.offset,
+    )
+
+
+def flood(inbox: str, partition: int, record: InboxRecord, code: str, reason: str, role: str) -> str:
+    """Why a partition is paused in front of a record that is one too many."""
+    return (
+        f"too many records that cannot be read: {code}, {reason}\n"
+        f"  where: {inbox}, partition {partition}, offset {record.offset}\n"
+        f"  remedy: mend what writes them; to reject them and go on: handraise worker {role} --accept-poison N"
+    )

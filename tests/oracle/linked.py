@@ -164,6 +164,7 @@ class Linked(Partition):
         address = self.addresses.get(key)
         if address is None:
             if (lead := self.told.leads.get(key)) is not None and not lead.ids.isdisjoint(ids):
+                self._renew(offset, lead, max(lead.as_of_s, self.told.now_s))
                 lead = self.told.leads[key] = self._without(lead, ids)
                 lead.as_of_s = max(lead.as_of_s, self.told.now_s)
                 self._judge(offset, lead, None)
@@ -233,6 +234,7 @@ class Linked(Partition):
         if mail.cause != "link":
             self._merged_into.add(key)
             self.sent.append((offset, answered(mail.source, key)))
+        self._renew(offset, lead, max(lead.as_of_s, memory.as_of, told.now_s))
         for id in ids:
             if not lead.has(id):
                 lead.accept(self.model, self._find(id), told.now_s)
