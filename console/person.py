@@ -205,7 +205,7 @@ def _what(row: LedgerRow, rules: Rules, title: str | None) -> str:
         return f"earlier points of the group {group}"
     if kind == "cap":
         if colon:
-            cap = next(rules.caps[code] for code, known in rules.group_names.items() if known == group)
+            cap = next((rules.caps[code] for code, known in rules.group_names.items() if known == group), 0)
             return f"the group {group} gives at most {cap // 1_000}"
         return "a score is never below 0" if row.decayed_millipoints > 0 else f"a score is at most {rules.cap // 1_000}"
     rule = rules.by_code[_code(rules, row.rule)]
