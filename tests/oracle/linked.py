@@ -185,6 +185,7 @@ class Linked(Partition):
         for event in lead.events:
             if event.event_id not in ids:
                 less.accept(self.model, event, 0)
+        less.alone = [entry for entry in lead.alone if entry.event.event_id not in ids]
         less.as_of_s, less.hot, less.hot_since_s = lead.as_of_s, lead.hot, lead.hot_since_s
         less.stage, less.last_alert_s = lead.stage, lead.last_alert_s
         return less
