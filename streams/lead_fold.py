@@ -39,6 +39,8 @@ MOST_DUE = 500
 """Leads that cool or expire by one record."""
 MOST_LOOKED_AT = 10 * MOST_DUE
 """What one record looks at: most leads are looked at because something may be due, and then nothing is."""
+FULL = MOST_LOOKED_AT
+"""A batch that has looked at so many takes no more: neither a transaction nor the loop's wait for it may be endless."""
 SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
 MOST_KEY_BYTES = 1_024
@@ -58,6 +60,8 @@ class LeadFold:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge = PoisonGauge(accept_poison)
         self._paused: str | None = None
+        self._looked_at = 0
+        """Leads that the open batch has looked at because something may be due."""
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
         self._publisher = Publisher(partition, partitions, rules)
@@ -72,23 +76,26 @@ class LeadFold:
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
-        apply, publisher, good = self._apply, self._publisher, 0
-        for index, record in enumerate(records):
+        apply, publisher, consumed, good = self._apply, self._publisher, 0, 0
+        for record in records:
+            if self._looked_at >= FULL:
+                break
             publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
                 apply(record)
             except NewerMail as newer:
-                self._gauge.good(good)
                 self._paused = str(newer)
-                return index
+                break
             except Undecodable as error:
                 self._gauge.good(good)
-                good = -1
+                good = 0
                 if not self._reject(record, error.code, error.reason):
-                    return index
-            good += 1
+                    break
+            else:
+                good += 1
+            consumed += 1
         self._gauge.good(good)
-        return len(records)
+        return consumed
 
     def seal(self) -> Sealed:
         """Close the open batch: states encoded, `lead.state` published once for each lead that changed."""
@@ -111,6 +118,7 @@ class LeadFold:
             self._sealed_now = self._now
         opened.clear()
         self._touched.clear()
+        self._looked_at = 0
         return Sealed(changes, publisher.take())
 
     def ready(self) -> str | None:
@@ -315,6 +323,7 @@ class LeadFold:
         for _ in range(MOST_LOOKED_AT):
             if fired == MOST_DUE or (key := self._agenda.pop(self._now)) is None:
                 return
+            self._looked_at += 1
             found = self.state(key)
             if isinstance(found, Lead):
                 fired += self._due(key, found, offset)

@@ -29,7 +29,7 @@ from streams.links import ID
 from streams.poison import NewerMail, PoisonGauge
 
 MOST_DUE = 500
-"""Due items that one record fires."""
+"""Due items that one record fires; a batch that has fired so many is full."""
 OUTAGE_MS = 10_000
 """A longer time without a tick is an outage: it counts in no deadline."""
 MOST_OUTAGES = 64
@@ -52,6 +52,8 @@ class DeskFold:
         self._partition, self._rules = partition, rules
         self._gauge = PoisonGauge(accept_poison)
         self._paused: str | None = None
+        self._fired = 0
+        """Due items that the open batch has fired."""
         self._memory = Memory(states)
         self._publisher = DeskPublisher(partitions)
         self._cases = Cases(rules, self._memory, self._publisher)
@@ -64,6 +66,8 @@ class DeskFold:
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         for index, record in enumerate(records):
+            if self._fired >= MOST_DUE:
+                return index
             self._publisher.begin(record.offset)
             try:
                 self._apply(record)
@@ -79,6 +83,7 @@ class DeskFold:
 
     def seal(self) -> Sealed:
         """Close the open batch."""
+        self._fired = 0
         return Sealed(self._memory.seal(), self._publisher.take())
 
     def ready(self) -> str | None:
@@ -195,6 +200,7 @@ class DeskFold:
             due = self._memory.pop(now)
             if due is None:
                 return
+            self._fired += 1
             if isinstance(due, str):
                 self._cases.digests.fire(due, now)
             else:
