@@ -24,7 +24,7 @@ from streams.judging import Judge
 from streams.ledger import add, holds, new_lead, rebuild
 from streams.links import ID
 from streams.news import News, read_news
-from streams.poison import LAST_MS, MOST_BYTES, NewerMail, PoisonGauge, dead_letter, flood
+from streams.poison import LAST_MS, MEND, MOST_BYTES, NewerMail, PoisonGauge, dead_letter, flood, place
 from streams.publish import INBOX, Publisher
 from streams.reasons import keep_titles
 from streams.rules import DAY_S, Rules
@@ -41,6 +41,8 @@ MOST_DUE = 500
 """Leads that cool or expire by one record."""
 MOST_LOOKED_AT = 10 * MOST_DUE
 """What one record looks at: most leads are looked at because something may be due, and then nothing is."""
+FULL = MOST_LOOKED_AT
+"""A batch that has looked at so many takes no more: neither a transaction nor the loop's wait for it may be endless."""
 SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
 MOST_TITLE = 60
@@ -56,6 +58,8 @@ class LeadFold:
     ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge = PoisonGauge(accept_poison)
+        self._looked_at = 0
+        """Leads that the open batch has looked at because something may be due."""
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
         self._promoted: bytes | None = None
@@ -75,23 +79,26 @@ class LeadFold:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         if self._paused is not None:
             return 0
-        apply, publisher, good = self._apply, self._publisher, 0
-        for index, record in enumerate(records):
+        apply, publisher, consumed, good = self._apply, self._publisher, 0, 0
+        for record in records:
+            if self._looked_at >= FULL:
+                break
             publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
                 apply(record)
             except NewerMail as newer:
-                self._gauge.good(good)
                 self._paused = str(newer)
-                return index
+                break
             except Undecodable as error:
                 self._gauge.good(good)
-                good = -1
+                good = 0
                 if not self._reject(record, error.code, error.reason):
-                    return index
-            good += 1
+                    break
+            else:
+                good += 1
+            consumed += 1
         self._gauge.good(good)
-        return len(records)
+        return consumed
 
     def seal(self) -> Sealed:
         """Close the open batch: states encoded, `lead.state` published once for each lead that changed."""
@@ -127,6 +134,7 @@ class LeadFold:
             changes[RULES] = self._states[RULES] = self._promoted
             self._promoted = None
         self._touched.clear()
+        self._looked_at = 0
         return Sealed(changes, self._publisher.take())
 
     def ready(self) -> str | None:
@@ -176,8 +184,6 @@ class LeadFold:
         if self._is_own(key, value):
             self._forwarding.receive(key, mail, value)
         return None
-
-    # -- rules
 
     @property
     def rules(self) -> Rules:
@@ -326,6 +332,7 @@ class LeadFold:
         for _ in range(MOST_LOOKED_AT):
             if fired == MOST_DUE or (key := self._agenda.pop(self._now)) is None:
                 return
+            self._looked_at += 1
             found = self.state(key)
             if isinstance(found, Lead):
                 fired += self._due(key, found, offset)
@@ -379,18 +386,14 @@ class LeadFold:
 
     def _due_of(self, key: bytes) -> int:
         """When a tick is to look at this key; a lead that is only asked for this is not kept decoded."""
-        if key in self._open:
-            lead = self._open[key]
-        else:
-            value = self._states.get(key)
-            lead = state.decode(value) if value else None
-        return self._judge.due(key, lead) if lead is not None else 0
+        value = self._states.get(key)
+        lead = self._open[key] if key in self._open else value and state.decode(value)
+        return self._judge.due(key, lead) if lead else 0
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
-        given = INBOX, self._partition, record, code, reason
         if not self._gauge.poison():
-            self._paused = flood(*given, "leads")
+            self._paused = flood("leads", place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(dead_letter(*given))
+        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
         return True

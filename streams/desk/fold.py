@@ -27,11 +27,11 @@ from streams.desk.state import Ask, Case
 from streams.desk.zones import DAY_MS
 from streams.fold import InboxRecord, Sealed
 from streams.links import ID
-from streams.poison import LAST_MS, NewerMail, PoisonGauge, dead_letter, flood
+from streams.poison import LAST_MS, MEND, NewerMail, PoisonGauge, dead_letter, flood, place
 from streams.ruleset import KEY as RULES
 
 MOST_DUE = 500
-"""Due items that one record fires."""
+"""Due items that one record fires; a batch that has fired so many is full."""
 OUTAGE_MS = 10_000
 """A longer time without a tick is an outage: it counts in no deadline."""
 MOST_OUTAGES = 64
@@ -52,6 +52,8 @@ class DeskFold:
     ) -> None:
         self._partition, self._states = partition, states
         self._gauge = PoisonGauge(accept_poison)
+        self._fired = 0
+        """Due items that the open batch has fired."""
         self._memory = Memory(states)
         self._publisher = DeskPublisher(partitions)
         self._promoted: bytes | None = None
@@ -66,6 +68,8 @@ class DeskFold:
         if self._paused is not None:
             return 0
         for index, record in enumerate(records):
+            if self._fired >= MOST_DUE:
+                return index
             self._publisher.begin(record.offset)
             try:
                 self._apply(record)
@@ -81,6 +85,7 @@ class DeskFold:
 
     def seal(self) -> Sealed:
         """Close the open batch."""
+        self._fired = 0
         changes = self._memory.seal()
         if self._promoted is not None:
             changes[RULES] = self._states[RULES] = self._promoted
@@ -203,6 +208,7 @@ class DeskFold:
             due = self._memory.pop(now)
             if due is None:
                 return
+            self._fired += 1
             if isinstance(due, str):
                 self._cases.digests.fire(due, now)
             else:
@@ -246,11 +252,10 @@ class DeskFold:
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
-        given = INBOX, self._partition, record, code, reason
         if not self._gauge.poison():
-            self._paused = flood(*given, "desk")
+            self._paused = flood("desk", place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(dead_letter(*given))
+        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
         return True
 
 
