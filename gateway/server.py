@@ -8,20 +8,21 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-import uvicorn
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from gateway import facts, sources
 from gateway.appender import Appender, KafkaAppender, Unavailable
+from gateway.connection import ASGI, Limits
 from gateway.ingest import PATHS, Ingest
 from gateway.known import NoReadSide, ReadSide, RedisReadSide
+from gateway.listener import BACKLOG, Listener
 from gateway.metrics import Metrics
 from gateway.pages import BrowserBuild, Pages
 from gateway.problem import StartError
@@ -36,8 +37,7 @@ log = structlog.get_logger()
 
 _TOPICS = ("lead.events", "desk.events", "engagement.rejected")
 _RETRY_S = 0.5
-
-ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ class GatewayConfig:
     """How long a request waits for Kafka; SDKs wait 10 to 15 s for the answer."""
     connect_s: float = 30.0
     """How long to try to reach Kafka at the start."""
+    drain_s: float = 0.0
+    """How long to serve on, without being ready, when told to end."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class Gateway:
@@ -93,8 +96,9 @@ def make_app(
     metrics: Metrics | None = None,
     now: Callable[[], int] | None = None,
     read_side: ReadSide | None = None,
+    stop: asyncio.Event | None = None,
 ) -> Gateway:
-    """The application over an appender that somebody else starts and closes.
+    """The application over an appender that somebody else starts and closes; not ready once `stop` is set.
 
     Raises RuleError for a broken rules file and ValueError for an impossible id key.
     """
@@ -112,7 +116,8 @@ def make_app(
         config.buffer_bytes,
         now or _wall_clock_ms,
     )
-    return Gateway(ingest, Pages(known, appender, metrics, BrowserBuild(config.browser_build)).app())
+    pages = Pages(known, appender, metrics, BrowserBuild(config.browser_build), stop or asyncio.Event())
+    return Gateway(ingest, pages.app())
 
 
 async def serve(
@@ -123,14 +128,14 @@ async def serve(
     `started` is called with host and port when the port is open.  Raises StartError or RuleError, before any request
     is taken, when the gateway could not keep its promise: no Kafka, no topic, another partition count or id key.
     """
-    metrics = Metrics()
+    metrics, ending = Metrics(), stop or asyncio.Event()
     names = {name: physical(name, config.prefix) for name in _TOPICS}
     appender = KafkaAppender(
         config.bootstrap, names, metrics, buffer_bytes=config.buffer_bytes, patience_s=config.patience_s
     )
     metrics.buffer_bytes.set_function(appender.buffered_bytes)
     read_side = RedisReadSide(config.redis, config.prefix, metrics) if config.redis else None
-    app = make_app(config, appender, metrics, read_side=read_side)
+    app = make_app(config, appender, metrics, read_side=read_side, stop=ending)
     # What is loaded by now stays.  Requests make many small objects and no cycles: look for those less often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -143,13 +148,16 @@ async def serve(
         raise StartError(str(why), where, "start Kafka (`make up`), or correct the address") from why
     if read_side is not None:
         await read_side.start()
-    try:
-        with _listen(config) as listener:
-            await _run(app, listener, stop, started)
-    finally:
-        await appender.close()
-        if read_side is not None:
-            await read_side.close()
+    with _signals(ending, () if stop else _ENDS):
+        try:
+            with _listen(config) as listening:
+                if started is not None:
+                    started(*listening.getsockname()[:2])
+                await Listener(app, config.limits, metrics).serve(listening, ending, config.drain_s)
+        finally:
+            await appender.close()
+            if read_side is not None:
+                await read_side.close()
 
 
 def run(config: GatewayConfig, started: Callable[[str, int], None] | None = None) -> None:
@@ -238,62 +246,22 @@ def _listen(config: GatewayConfig) -> Iterator[socket.socket]:
             where = f"HANDRAISE_GATEWAY={config.host}:{config.port}"
             what = f"the address cannot be used: {error.strerror}"
             raise StartError(what, where, "stop who uses it, or choose another port") from error
+        listener.listen(BACKLOG)
         yield listener
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that says when its port is open, and leaves signals alone: its own handling of them ends the process
-    before the appender is drained."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port, then say so."""
-        await super().startup(sockets)
-        self._started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-
-async def _run(
-    app: Gateway, listener: socket.socket, stop: asyncio.Event | None, started: Callable[[str, int], None] | None
-) -> None:
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, signals: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Have the signals set `stop`; a second one does not cut short what the first one began, nor the process's end."""
     loop = asyncio.get_running_loop()
-    signals: tuple[signal.Signals, ...] = ()
-    if stop is None:
-        stop, signals = asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
-        for each in signals:
-            loop.add_signal_handler(each, stop.set)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=20,
-        ),
-        lambda: started(*listener.getsockname()[:2]) if started else None,
-    )
-    serving = loop.create_task(server.serve([listener]))
-    stopping = loop.create_task(stop.wait())
+    for each in signals:
+        loop.add_signal_handler(each, stop.set)
     try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        yield
     finally:
-        stopping.cancel()
-        server.should_exit = True
-        await serving
-        for each in signals:  # not before: a second SIGTERM must not cut short what the first one asked for
+        for each in signals:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_IGN)
 
 
 def _wall_clock_ms() -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from gateway.connection import Limits
 from gateway.problem import StartError
 from gateway.server import GatewayConfig, run
 from tests.gateway.conftest import ROOT, config
@@ -30,6 +31,7 @@ def parsed(word: str) -> GatewayConfig:
     """The configuration in that word."""
     fields = json.loads(base64.b64decode(word))
     fields["id_secret"], fields["browser_build"] = bytes.fromhex(fields["id_secret"]), Path(fields["browser_build"])
+    fields["limits"] = Limits(*fields["limits"])
     return GatewayConfig(**fields)
 
 
