@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,11 +22,12 @@ from gateway.known import NoReadSide, ReadSide, RedisReadSide
 from gateway.listener import BACKLOG, Listener
 from gateway.metrics import Metrics
 from gateway.pages import BrowserBuild, Pages
-from gateway.problem import StartError
 from gateway.request import Receive, Scope, Send
 from gateway.stamp import Stamper
 from schemas.topics import physical, topic
 from schemas.wire import Undecodable
+from serving import server
+from serving.server import StartError
 from streams import vocabulary
 from streams.identity import fingerprint
 
@@ -37,7 +35,6 @@ log = structlog.get_logger()
 
 _TOPICS = ("lead.events", "desk.events", "engagement.rejected")
 _RETRY_S = 0.5
-_ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ def make_app(
 
 
 async def serve(
-    config: GatewayConfig, stop: asyncio.Event | None = None, started: Callable[[str, int], None] | None = None
+    config: GatewayConfig, stop: asyncio.Event | None = None, started: server.Started | None = None
 ) -> None:
     """Serve until `stop` is set, or SIGTERM or SIGINT come if there is none; then finish what is in flight.
 
@@ -136,9 +133,7 @@ async def serve(
     metrics.buffer_bytes.set_function(appender.buffered_bytes)
     read_side = RedisReadSide(config.redis, config.prefix, metrics) if config.redis else None
     app = make_app(config, appender, metrics, read_side=read_side, stop=ending)
-    # What is loaded by now stays.  Requests make many small objects and no cycles: look for those less often.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    server.tune_collector()
     await check_topics(config)
     await check_id_key(config)
     try:
@@ -148,9 +143,10 @@ async def serve(
         raise StartError(str(why), where, "start Kafka (`make up`), or correct the address") from why
     if read_side is not None:
         await read_side.start()
-    with _signals(ending, () if stop else _ENDS):
+    with contextlib.nullcontext() if stop else server.stopped_by_signals(ending):
         try:
-            with _listen(config) as listening:
+            with server.listen(config.host, config.port, "HANDRAISE_GATEWAY") as listening:
+                listening.listen(BACKLOG)
                 if started is not None:
                     started(*listening.getsockname()[:2])
                 await Listener(app, config.limits, metrics).serve(listening, ending, config.drain_s)
@@ -160,7 +156,7 @@ async def serve(
                 await read_side.close()
 
 
-def run(config: GatewayConfig, started: Callable[[str, int], None] | None = None) -> None:
+def run(config: GatewayConfig, started: server.Started | None = None) -> None:
     """`serve` in an event loop of its own, uvloop's: a process that is a gateway and nothing else."""
     uvloop.run(serve(config, started=started))
 
@@ -233,35 +229,6 @@ async def _partition_counts(config: GatewayConfig, names: list[str]) -> dict[str
 def _rejected_partitions(config: GatewayConfig) -> int:
     count = topic("engagement.rejected").partitions
     return config.partitions if count == "P" else count
-
-
-@contextlib.contextmanager
-def _listen(config: GatewayConfig) -> Iterator[socket.socket]:
-    listener = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((config.host, config.port))
-        except OSError as error:
-            where = f"HANDRAISE_GATEWAY={config.host}:{config.port}"
-            what = f"the address cannot be used: {error.strerror}"
-            raise StartError(what, where, "stop who uses it, or choose another port") from error
-        listener.listen(BACKLOG)
-        yield listener
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event, signals: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """Have the signals set `stop`; a second one does not cut short what the first one began, nor the process's end."""
-    loop = asyncio.get_running_loop()
-    for each in signals:
-        loop.add_signal_handler(each, stop.set)
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_IGN)
 
 
 def _wall_clock_ms() -> int:

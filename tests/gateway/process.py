@@ -14,8 +14,8 @@ from typing import Any
 import structlog
 
 from gateway.connection import Limits
-from gateway.problem import StartError
 from gateway.server import GatewayConfig, run
+from serving.server import StartError
 from tests.gateway.conftest import ROOT, config
 
 
