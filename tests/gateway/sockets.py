@@ -22,14 +22,25 @@ class Client:
         self._reader, self._writer = reader, writer
 
     @classmethod
+    async def open(cls, port: int) -> "Client":
+        """Connect."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    @classmethod
     @asynccontextmanager
     async def connect(cls, port: int) -> AsyncIterator["Client"]:
         """Connect; the connection is closed with the block."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        client = await cls.open(port)
         try:
-            yield cls(reader, writer)
+            yield client
         finally:
-            writer.close()
+            client.close()
+
+    async def post(self, path: bytes, headers: bytes, body: bytes) -> Answer:
+        """Post, and the answer; `headers` are lines with their ends."""
+        head = b"POST %b HTTP/1.1\r\nhost: gateway\r\n%bcontent-length: %d\r\n\r\n" % (path, headers, len(body))
+        await self.send(head + body)
+        return await self.answer()
 
     async def send(self, data: bytes) -> None:
         """Send bytes.  Raises ConnectionError if the server has ended the connection."""
