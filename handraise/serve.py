@@ -23,8 +23,8 @@ log = structlog.get_logger("handraise")
 
 def gateway(settings: Settings) -> None:
     """Serve trackers until SIGTERM or SIGINT.  Raises Failure if it cannot start."""
-    from gateway.problem import StartError
     from gateway.server import GatewayConfig, run
+    from serving.server import StartError
 
     rule_set = rules.load(settings.rules)
     secret = keyfile.id_key(settings, lambda said: log.warning(said))
@@ -40,6 +40,7 @@ def gateway(settings: Settings) -> None:
         host=settings.gateway.host,
         port=settings.gateway.port,
         rules_folder=str(settings.rules),
+        drain_s=settings.drain,
     )
     try:
         run(config, started=lambda host, port: log.info("gateway serves", url=f"http://{host}:{port}"))
@@ -49,7 +50,8 @@ def gateway(settings: Settings) -> None:
 
 def console(settings: Settings, site: str | None) -> None:
     """Serve people until SIGTERM or SIGINT; `site`: what /demo shows.  Raises Failure if it cannot start."""
-    from console.server import ConsoleConfig, StartError, run
+    from console.server import ConsoleConfig, run
+    from serving.server import StartError
 
     rule_set = rules.load(settings.rules)
     config = ConsoleConfig(
