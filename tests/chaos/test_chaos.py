@@ -9,6 +9,7 @@ contacted is assigned, people at the console take requests, and what they are to
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -80,6 +81,7 @@ async def run(own_kafka: OwnKafka, folder: Path, seed: int, size: Size) -> dict[
     try:
         sender.prepare()
         web.prepare()
+        gc.freeze()  # millions of events that stay to the end: nothing to collect there
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for work in (sender.run(over), web.run(over), *(rep.work(over) for rep in reps)):
