@@ -21,13 +21,14 @@ from console.metrics import Metrics
 from console.reader import now_ms
 from console.redis_history import RedisHistory
 from console.saying import Inbox
-from console.server import Console, ConsoleConfig, tune_collector
+from console.server import Console, ConsoleConfig
 from console.sessions import COOKIE
 from handraise import rules
 from handraise.settings import ROOT
 from schemas import readside as keys
 from schemas.codec import encode
 from schemas.records import Assignment, Engagement, RaisedHand, Record, Waited, Waiting
+from serving.server import tune_collector
 from streams.identity import event_id, lead_id
 from streams.lead_fold import LeadFold
 from streams.readside import fold

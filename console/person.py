@@ -11,7 +11,7 @@ from console.views import Reader
 from schemas.records import Activity, Assignment, LeadAlert, LeadDuplicate, LeadTransition, Notice, RaisedHand, Record
 from streams import links
 from streams.desk.rules import DeskRules
-from streams.explain import LedgerRow
+from streams.explain import LedgerRow, sum_in_words
 from streams.identity import KIND_NAMES
 from streams.lifecycle import STAGES
 from streams.reasons import reason_in_words
@@ -200,14 +200,8 @@ def _told(record: Record, rules: DeskRules) -> tuple[int, str, str, str]:
 
 
 def _what(row: LedgerRow, rules: Rules, title: str | None) -> str:
-    kind, colon, group = row.rule.partition(":")
-    if kind == "before" and colon:
-        return f"earlier points of the group {group}"
-    if kind == "cap":
-        if colon:
-            cap = next(rules.caps[code] for code, known in rules.group_names.items() if known == group)
-            return f"the group {group} gives at most {cap // 1_000}"
-        return "a score is never below 0" if row.decayed_millipoints > 0 else f"a score is at most {rules.cap // 1_000}"
+    if told := sum_in_words(row, rules):
+        return told
     rule = rules.by_code[_code(rules, row.rule)]
     if title is None and "{title}" in rule.reason:  # a state remembers a name for each rule, not for each event
         return rule.reason_often.partition("{times}")[0].rstrip(" ,")

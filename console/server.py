@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-import uvicorn
 import uvloop
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -40,6 +35,7 @@ from console.sessions import Sessions
 from console.site import HERE, Site
 from console.stream import Streams
 from console.views import Reader
+from serving import server
 from streams.desk.rules import DeskRules
 from streams.rules import Rules
 
@@ -49,14 +45,7 @@ _FOR_GOOD = 31_536_000
 _SILENT_MS = 7_000
 """The desk's ticks come every second; a takeover takes up to five."""
 _BEHIND_S = 2.0
-
-
-class StartError(Exception):
-    """The console cannot start; `what`, `where` and `remedy` say why."""
-
-    def __init__(self, what: str, where: str, remedy: str) -> None:
-        super().__init__(f"{what}\n  where: {where}\n  remedy: {remedy}")
-        self.what, self.where, self.remedy = what, where, remedy
+_GRACEFUL_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +226,7 @@ def make(config: ConsoleConfig) -> Console:
 
 
 async def serve(
-    config: ConsoleConfig, stop: asyncio.Event | None = None, started: Callable[[str, int], None] | None = None
+    config: ConsoleConfig, stop: asyncio.Event | None = None, started: server.Started | None = None
 ) -> None:
     """Serve until `stop` is set, or SIGTERM or SIGINT come if there is none.
 
@@ -245,25 +234,21 @@ async def serve(
     be used.
     """
     console = make(config)
-    with _listen(config) as listener:
+    with server.listen(config.host, config.port, "HANDRAISE_CONSOLE") as listener:
         await console.start()
         try:
-            await _run(console, listener, stop, started)
+            # Streams would never end by themselves.
+            await server.serve(
+                console.app, listener, _GRACEFUL_S, stop, started, proxy_headers=True, ending=console.hub.close
+            )
         finally:
             await console.close()
 
 
-def run(config: ConsoleConfig, started: Callable[[str, int], None] | None = None) -> None:
+def run(config: ConsoleConfig, started: server.Started | None = None) -> None:
     """`serve` in an event loop of its own: a process that is a console and nothing else."""
-    tune_collector()
+    server.tune_collector()
     uvloop.run(serve(config, started=started))
-
-
-def tune_collector() -> None:
-    """Have the garbage collector look seldom, and not at what lives to the end: its rounds took longer than a page."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _timed(app: App, metrics: Metrics) -> App:
@@ -277,72 +262,3 @@ def _timed(app: App, metrics: Metrics) -> App:
             metrics.page_seconds.labels(path).observe(time.perf_counter() - begun)
 
     return measured
-
-
-@contextlib.contextmanager
-def _listen(config: ConsoleConfig) -> Iterator[socket.socket]:
-    listener = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((config.host, config.port))
-        except OSError as error:
-            where = f"HANDRAISE_CONSOLE={config.host}:{config.port}"
-            what = f"the address cannot be used: {error.strerror}"
-            raise StartError(what, where, "stop who uses it, or choose another port") from error
-        yield listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that says when its port is open, and leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port, then say so."""
-        await super().startup(sockets)
-        self._started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-
-async def _run(
-    console: Console,
-    listener: socket.socket,
-    stop: asyncio.Event | None,
-    started: Callable[[str, int], None] | None,
-) -> None:
-    loop = asyncio.get_running_loop()
-    signals: tuple[signal.Signals, ...] = ()
-    if stop is None:
-        stop, signals = asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
-        for each in signals:
-            loop.add_signal_handler(each, stop.set)
-    config = uvicorn.Config(
-        console.app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-    )
-    server = _Server(config, lambda: started(*listener.getsockname()[:2]) if started else None)
-    serving = loop.create_task(server.serve([listener]))
-    stopping = loop.create_task(stop.wait())
-    try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        console.hub.close()  # streams end, or the server would wait for them
-        server.should_exit = True
-        await serving
-        for each in signals:
-            loop.remove_signal_handler(each)

@@ -29,11 +29,3 @@ class BadEvent(Exception):  # noqa: N818  a verdict on one event, not a fault of
         super().__init__(code)
         self.code = code
         self.reason = f"{what} (where: {where}; remedy: {remedy})"
-
-
-class StartError(Exception):
-    """The gateway cannot start; str() has three lines: what, where, remedy."""
-
-    def __init__(self, what: str, where: str, remedy: str) -> None:
-        super().__init__(f"{what}\n  where: {where}\n  remedy: {remedy}")
-        self.what, self.where, self.remedy = what, where, remedy

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import signal
-import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-import uvicorn
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -24,11 +19,12 @@ from gateway.ingest import PATHS, Ingest
 from gateway.known import NoReadSide, ReadSide, RedisReadSide
 from gateway.metrics import Metrics
 from gateway.pages import BrowserBuild, Pages
-from gateway.problem import StartError
 from gateway.request import Receive, Scope, Send
 from gateway.stamp import Stamper
 from schemas.topics import physical, topic
 from schemas.wire import Undecodable
+from serving import server
+from serving.server import StartError
 from streams import vocabulary
 from streams.identity import fingerprint
 
@@ -36,6 +32,7 @@ log = structlog.get_logger()
 
 _TOPICS = ("lead.events", "desk.events", "engagement.rejected")
 _RETRY_S = 0.5
+_GRACEFUL_S = 20
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -116,7 +113,7 @@ def make_app(
 
 
 async def serve(
-    config: GatewayConfig, stop: asyncio.Event | None = None, started: Callable[[str, int], None] | None = None
+    config: GatewayConfig, stop: asyncio.Event | None = None, started: server.Started | None = None
 ) -> None:
     """Serve until `stop` is set, or SIGTERM or SIGINT come if there is none; then finish what is in flight.
 
@@ -131,9 +128,7 @@ async def serve(
     metrics.buffer_bytes.set_function(appender.buffered_bytes)
     read_side = RedisReadSide(config.redis, config.prefix, metrics) if config.redis else None
     app = make_app(config, appender, metrics, read_side=read_side)
-    # What is loaded by now stays.  Requests make many small objects and no cycles: look for those less often.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    server.tune_collector()
     await check_topics(config)
     await check_id_key(config)
     try:
@@ -144,15 +139,15 @@ async def serve(
     if read_side is not None:
         await read_side.start()
     try:
-        with _listen(config) as listener:
-            await _run(app, listener, stop, started)
+        with server.listen(config.host, config.port, "HANDRAISE_GATEWAY") as listener:
+            await server.serve(app, listener, _GRACEFUL_S, stop, started)
     finally:
         await appender.close()
         if read_side is not None:
             await read_side.close()
 
 
-def run(config: GatewayConfig, started: Callable[[str, int], None] | None = None) -> None:
+def run(config: GatewayConfig, started: server.Started | None = None) -> None:
     """`serve` in an event loop of its own, uvloop's: a process that is a gateway and nothing else."""
     uvloop.run(serve(config, started=started))
 
@@ -225,75 +220,6 @@ async def _partition_counts(config: GatewayConfig, names: list[str]) -> dict[str
 def _rejected_partitions(config: GatewayConfig) -> int:
     count = topic("engagement.rejected").partitions
     return config.partitions if count == "P" else count
-
-
-@contextlib.contextmanager
-def _listen(config: GatewayConfig) -> Iterator[socket.socket]:
-    listener = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((config.host, config.port))
-        except OSError as error:
-            where = f"HANDRAISE_GATEWAY={config.host}:{config.port}"
-            what = f"the address cannot be used: {error.strerror}"
-            raise StartError(what, where, "stop who uses it, or choose another port") from error
-        yield listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that says when its port is open, and leaves signals alone: its own handling of them ends the process
-    before the appender is drained."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port, then say so."""
-        await super().startup(sockets)
-        self._started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-
-async def _run(
-    app: Gateway, listener: socket.socket, stop: asyncio.Event | None, started: Callable[[str, int], None] | None
-) -> None:
-    loop = asyncio.get_running_loop()
-    signals: tuple[signal.Signals, ...] = ()
-    if stop is None:
-        stop, signals = asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
-        for each in signals:
-            loop.add_signal_handler(each, stop.set)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=20,
-        ),
-        lambda: started(*listener.getsockname()[:2]) if started else None,
-    )
-    serving = loop.create_task(server.serve([listener]))
-    stopping = loop.create_task(stop.wait())
-    try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        server.should_exit = True
-        await serving
-        for each in signals:  # not before: a second SIGTERM must not cut short what the first one asked for
-            loop.remove_signal_handler(each)
 
 
 def _wall_clock_ms() -> int:

@@ -18,7 +18,7 @@ from handraise.settings import Settings
 from handraise.suspicions import open_ones, other_of
 from handraise.titles import titles
 from schemas.records import Assignment, LeadDuplicate
-from streams.explain import Explanation, LedgerRow, explain
+from streams.explain import Explanation, LedgerRow, explain, sum_in_words
 from streams.identity import KIND_NAMES
 from streams.lifecycle import STAGES
 from streams.reasons import reason_in_words, top_reasons
@@ -257,14 +257,8 @@ def _cells(row: LedgerRow, what: str, device: int | None) -> tuple[str | Text, .
 
 def _what(row: LedgerRow, rules: Rules, name: str | None, last: Mapping[int, str]) -> str:
     """A row in words."""
-    kind, colon, group = row.rule.partition(":")
-    if kind == "before" and colon:
-        return f"earlier points of the group {group}"
-    if kind == "cap":
-        if colon:
-            cap = next(rules.caps[code] for code, known in rules.group_names.items() if known == group)
-            return f"the group {group} gives at most {cap // 1_000}"
-        return "a score is never below 0" if row.decayed_millipoints > 0 else f"a score is at most {rules.cap // 1_000}"
+    if told := sum_in_words(row, rules):
+        return told
     rule = next(each for each in rules.rules if each.id == row.rule)
     text = reason_in_words(rule, 1, name or last.get(rule.code) or "…")
     return f"{text}: {name}" if name and not rule.keeps_title and not rule.on_visits else text

@@ -23,8 +23,8 @@ log = structlog.get_logger("handraise")
 
 def gateway(settings: Settings) -> None:
     """Serve trackers until SIGTERM or SIGINT.  Raises Failure if it cannot start."""
-    from gateway.problem import StartError
     from gateway.server import GatewayConfig, run
+    from serving.server import StartError
 
     rule_set = rules.load(settings.rules)
     secret = keyfile.id_key(settings, lambda said: log.warning(said))
@@ -49,7 +49,8 @@ def gateway(settings: Settings) -> None:
 
 def console(settings: Settings, site: str | None) -> None:
     """Serve people until SIGTERM or SIGINT; `site`: what /demo shows.  Raises Failure if it cannot start."""
-    from console.server import ConsoleConfig, StartError, run
+    from console.server import ConsoleConfig, run
+    from serving.server import StartError
 
     rule_set = rules.load(settings.rules)
     config = ConsoleConfig(

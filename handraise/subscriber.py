@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
@@ -36,8 +36,8 @@ class Seen(NamedTuple):
 class Subscriber:
     """Records of some topics, in the order in which they came (by the broker's clock within one answer)."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, writing: AIOKafkaConsumer, logical: dict[str, str]) -> None:
-        self._consumer, self._writing, self._logical = consumer, writing, logical
+    def __init__(self, consumer: AIOKafkaConsumer, bootstrap: str, logical: dict[str, str]) -> None:
+        self._consumer, self._bootstrap, self._logical = consumer, bootstrap, logical
 
     async def next(self, timeout_ms: int, most: int | None = None) -> list[Seen]:
         """What has come; empty when nothing did within the time."""
@@ -52,13 +52,23 @@ class Subscriber:
         A commit is answered, and seen in one topic, before its markers stand in all of them.
         """
         places, found = list(self._consumer.assignment()), list[Seen]()
-        written = await self._writing.end_offsets(places)
+        written = await self._written(places)
         patience = time.monotonic() + SETTLED_S
         while await self._is_before(written):
             found += await self.next(100)
             if time.monotonic() > patience and not await self._is_before(await self._consumer.end_offsets(places)):
                 break  # a transaction that nobody ends
         return found
+
+    async def _written(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """How far the topics are written, transactions that are under way included."""
+        reader = _consumer(self._bootstrap)
+        await reader.start()
+        try:
+            ends: dict[TopicPartition, int] = await reader.end_offsets(places)
+            return ends
+        finally:
+            await reader.stop()
 
     async def _is_before(self, ends: dict[TopicPartition, int]) -> bool:
         """By the position: the last offset may be a marker and never a record."""
@@ -79,29 +89,29 @@ async def subscribe(
     for name in logical:
         if name not in found:
             raise Failure("the topic is missing", f"topic {name} on {settings.kafka}", f"run `{CREATE}`")
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
-        client_id="handraise-reader",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_uncommitted" if uncommitted else "read_committed",
-        fetch_max_wait_ms=wait_ms,
-    )
-    # Knows how far the topics are written; it reads nothing.
-    writing = AIOKafkaConsumer(bootstrap_servers=settings.kafka, client_id="handraise-reader", enable_auto_commit=False)
+    isolation = "read_uncommitted" if uncommitted else "read_committed"
+    consumer = _consumer(settings.kafka, isolation_level=isolation, fetch_max_wait_ms=wait_ms)
     try:
         await consumer.start()
-        await writing.start()
         places = [TopicPartition(name, n) for name, topic in found.items() for n in range(topic.partitions)]
         consumer.assign(places)
         if not beginning:
             await consumer.seek_to_end(*places)
-        yield Subscriber(consumer, writing, logical)
+        yield Subscriber(consumer, settings.kafka, logical)
     except (KafkaError, OSError) as error:
         raise unreachable(settings.kafka, error) from error
     finally:
-        await writing.stop()
         await consumer.stop()
+
+
+def _consumer(bootstrap: str, **settings: Any) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id="handraise-reader",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **settings,
+    )
 
 
 def _seen(topic: str, raw: ConsumerRecord) -> Seen:

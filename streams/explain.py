@@ -78,6 +78,19 @@ def explain(lead: Lead, rules: Rules, at_s: int) -> Explanation:
     return Explanation(score, at_s, _rounded(exact, score))
 
 
+def sum_in_words(row: LedgerRow, rules: Rules) -> str:
+    """What a row says that is no match of a rule: a sum of old points, or what a cap takes away; empty for a match."""
+    kind, colon, group = row.rule.partition(":")
+    if row.event_id is not None:
+        return ""
+    if kind == "before":
+        return f"earlier points of the group {group}"
+    if colon:
+        cap = next(rules.caps[code] for code, known in rules.group_names.items() if known == group)
+        return f"the group {group} gives at most {cap // 1_000}"
+    return "a score is never below 0" if row.decayed_millipoints > 0 else f"a score is at most {rules.cap // 1_000}"
+
+
 def _rounded(exact: list[tuple[LedgerRow, int]], score: int) -> list[LedgerRow]:
     """Rows with milli-points whose running sums are the rounded running sums, so that the last one is the score.
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from gateway.problem import StartError
 from gateway.server import GatewayConfig, run
+from serving.server import StartError
 from tests.gateway.conftest import ROOT, config
 
 

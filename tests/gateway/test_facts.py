@@ -10,11 +10,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from gateway import facts
-from gateway.problem import StartError
 from gateway.server import check_id_key
 from schemas.codec import encode
 from schemas.records import DeploymentFact
 from schemas.topics import physical
+from serving.server import StartError
 from streams.identity import fingerprint
 from tests.gateway.broker import create_topics, records
 from tests.gateway.conftest import ROOT, SECRET, config

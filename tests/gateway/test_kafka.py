@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from deploy.local import Kafka
-from gateway.problem import StartError
 from gateway.server import check_topics
+from serving.server import StartError
 from tests.gateway.broker import create_topics, engagements, rejected
 from tests.gateway.conftest import ROOT, config
 from tests.gateway.process import arguments, gateway

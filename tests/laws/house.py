@@ -14,7 +14,7 @@ from pathlib import Path
 
 LONGEST_FILE_LINES = 400
 FOLDERS = {
-    *("schemas", "streams", "agents", "gateway", "console", "handraise", "rules", "deploy"),
+    *("schemas", "streams", "agents", "gateway", "console", "serving", "handraise", "rules", "deploy"),
     *("tests", "bench", "docs", ".ci"),
 }
 
@@ -28,7 +28,7 @@ class Room:
 
 
 _DATA = frozenset({"fastavro", "msgspec"})
-_HTTP = frozenset({"aiokafka", "uvicorn", "uvloop", "httptools", "starlette", "prometheus_client", "structlog"})
+_HTTP = frozenset({"aiokafka", "uvloop", "starlette", "prometheus_client", "structlog"})
 _LOOKUPS = frozenset({"email_validator", "phonenumbers", "crawleruseragents", "iptocc", "tldextract"})
 ROOMS = {
     "schemas": Room(packages=_DATA),
@@ -38,11 +38,12 @@ ROOMS = {
         frozenset({"faust", "mode", "aiokafka", "prometheus_client", "structlog", "uvloop", "msgspec"})
         | frozenset({"redis", "httpx", "aiosmtplib"}),
     ),
-    "gateway": Room(frozenset({"streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis"})),
+    "serving": Room(packages=frozenset({"uvicorn"})),
+    "gateway": Room(frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis"})),
     "console": Room(
-        frozenset({"streams", "schemas"}), _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette"}
+        frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette"}
     ),
-    "handraise": Room(frozenset({"agents", "gateway", "console", "streams", "schemas", "deploy"}), None),
+    "handraise": Room(frozenset({"agents", "gateway", "console", "serving", "streams", "schemas", "deploy"}), None),
     "deploy": Room(),
 }
 
