@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.lane.config import LaneConfig
-from streams.compiled import lead_fold
+from streams.compiled import compact_states, lead_fold
 from streams.publish import INBOX
 from streams.rules import Rules
 
@@ -43,6 +43,7 @@ def leads_config(
         changelog=CHANGELOG,
         partitions=partitions,
         fold_factory=lambda partition, states: lead_fold(partition, states, rules, partitions, accept_poison),
+        states_factory=compact_states,
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

@@ -12,15 +12,15 @@ _BUCKET_S = 3_600
 class Agenda:
     """Keys by the time (seconds) at which they are due, given out in order of (due, key).
 
-    The far future is kept in buckets of an hour without order, which costs a pointer a key; a bucket is sorted into a
-    heap when its hour has come.  An entry is never removed: `due_of` tells when a key is due now (0: never), and
-    entries that no longer hold are passed over.
+    The far future is kept in buckets of an hour without order, as text with a key a line, so that a key costs a byte
+    beside itself; a bucket is sorted into a heap when its hour has come.  No key has a line's end in it.  An entry is
+    never removed: `due_of` tells when a key is due now (0: never), and entries that no longer hold are passed over.
     """
 
     def __init__(self, due_of: Callable[[bytes], int]) -> None:
         self._due_of = due_of
         self._near: list[tuple[int, bytes]] = []
-        self._far: dict[int, list[bytes]] = {}
+        self._far: dict[int, bytearray] = {}
         self._opened = 0
         self.next_due = NEVER
         """No entry is due before this time."""
@@ -31,7 +31,9 @@ class Agenda:
             heapq.heappush(self._near, (due, key))
             self.next_due = min(self.next_due, due)
         else:
-            self._far.setdefault(due // _BUCKET_S, []).append(key)
+            bucket = self._far.setdefault(due // _BUCKET_S, bytearray())
+            bucket += key
+            bucket += b"\n"
             self.next_due = min(self.next_due, due // _BUCKET_S * _BUCKET_S)
 
     def pop(self, now: int) -> bytes | None:
@@ -39,7 +41,7 @@ class Agenda:
         if now >= self._opened:
             self._opened = (now // _BUCKET_S + 1) * _BUCKET_S
             for bucket in [bucket for bucket in self._far if bucket * _BUCKET_S < self._opened]:
-                for key in self._far.pop(bucket):
+                for key in bytes(self._far.pop(bucket)).split(b"\n")[:-1]:
                     due = self._due_of(key)
                     if due // _BUCKET_S == bucket:
                         heapq.heappush(self._near, (due, key))
