@@ -1,7 +1,7 @@
 """``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json.
 
-Names: leads, desk, mirror, console, latency, restart, memory, gateway; without any, all of them.  The file keeps the
-rows of benchmarks that were not run, so that one can be repeated alone.
+Names: leads, desk, mirror, console, latency, restart, memory, scale, gateway; without any, all of
+them.  The file keeps the rows of benchmarks that were not run, so that one can be repeated alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import console, desk, gateway, latency, leads, memory, mirror, restart
+from bench import console, desk, gateway, latency, leads, memory, mirror, restart, scale
 from bench.kit import Row
 from handraise.settings import ROOT
 
@@ -61,6 +61,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
             "latency": lambda: latency.run(scenes=((6.0, 0), (3.0, 500))),
             "restart": lambda: restart.run(leads=20_000, runs=1),
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
+            "scale": lambda: scale.run(few=10_000, many=50_000, visitors=5_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),
         }
     return {
@@ -71,6 +72,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
         "latency": latency.run,
         "restart": restart.run,
         "memory": memory.run,
+        "scale": scale.run,
         "gateway": gateway.run,
     }
 

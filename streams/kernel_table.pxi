@@ -135,15 +135,19 @@ cdef class Table:
         self._removed += 1
 
     def __iter__(self):
+        return (key for key, _ in self.items())
+
+    def items(self):
+        """Pairs of key and value; RuntimeError where keys come or go meanwhile."""
         cdef uint64_t slot, place, count = self._count, mask = self._mask
-        cdef Slice key
+        cdef Slice key, value
         for slot in range(mask + 1):
             if self._count != count or self._mask != mask:
                 raise RuntimeError("the table changed while it was iterated over")
             place = self._slots[slot] >> 32
             if place > REMOVED:
-                key = key_in(self._entry(place))
-                yield key.at[: key.size]
+                key, value = key_in(self._entry(place)), value_in(self._entry(place))
+                yield key.at[: key.size], value.at[: value.size]
 
     cdef inline Entry *_entry(self, uint64_t place) noexcept nogil:
         return <Entry *> (self._chunks[place >> CHUNK_BITS] + ((place & ((1 << CHUNK_BITS) - 1)) << UNIT_BITS))
