@@ -25,6 +25,7 @@ CHECK = "handraise topics check"
 CREATE_PATIENCE_S = 30.0
 REQUEST_PATIENCE_MS = 20_000
 _POLL_S = 0.05
+_SAFE_REPLICATION = 3
 _SET_ON_TOPIC = 1
 """Kafka's source of a setting that was given to this very topic, and is not a default."""
 
@@ -79,9 +80,15 @@ def partitions_of(topic: Topic, settings: Settings) -> int:
     return settings.partitions if topic.partitions == "P" else topic.partitions
 
 
-def wanted_config(topic: Topic) -> dict[str, str]:
-    """The topic's settings by Kafka's names."""
-    config = {"cleanup.policy": topic.cleanup, **topic.config}
+def wanted_config(topic: Topic, replication: int) -> dict[str, str]:
+    """The topic's settings by Kafka's names.
+
+    What was acknowledged survives the loss of a broker: with three replicas or more two must have a record first, and
+    one that lacks it never becomes the leader.
+    """
+    config = {"cleanup.policy": topic.cleanup, "unclean.leader.election.enable": "false", **topic.config}
+    if replication >= _SAFE_REPLICATION:
+        config["min.insync.replicas"] = "2"
     if topic.retention_ms is not None:
         config["retention.ms"] = str(topic.retention_ms)
     return config
@@ -134,7 +141,7 @@ def drift(settings: Settings, found: Mapping[str, Found]) -> list[Drift]:
                     False,
                 )
             )
-        for setting, value in wanted_config(topic).items():
+        for setting, value in wanted_config(topic, settings.replication).items():
             if (given := there.config.get(setting, "")) != value:
                 differences.append(
                     Drift(name, f"{setting} is {given or 'not set'}, not {value}", f"run `{CREATE}`", True)
@@ -205,7 +212,7 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, missing: Coll
             physical(topic.name, settings.prefix),
             partitions_of(topic, settings),
             settings.replication,
-            topic_configs=wanted_config(topic),
+            topic_configs=wanted_config(topic, settings.replication),
         )
         for topic in missing
     ]
@@ -225,7 +232,7 @@ async def _set_right(client: AIOKafkaAdminClient, settings: Settings, found: Map
     for topic in TOPICS:
         name = physical(topic.name, settings.prefix)
         there = found.get(name)
-        wrong = {} if there is None else _wrong(topic, there)
+        wrong = {} if there is None else _wrong(topic, settings.replication, there)
         if there is not None and wrong:
             resources.append(ConfigResource(ConfigResourceType.TOPIC, name, {**there.own, **wrong}))
             done += [f"set {setting}={value} on {name}" for setting, value in wrong.items()]
@@ -241,8 +248,9 @@ async def _set_right(client: AIOKafkaAdminClient, settings: Settings, found: Map
     return done
 
 
-def _wrong(topic: Topic, there: Found) -> dict[str, str]:
-    return {name: value for name, value in wanted_config(topic).items() if there.config.get(name) != value}
+def _wrong(topic: Topic, replication: int, there: Found) -> dict[str, str]:
+    wanted = wanted_config(topic, replication)
+    return {name: value for name, value in wanted.items() if there.config.get(name) != value}
 
 
 async def _await_effect(client: AIOKafkaAdminClient, settings: Settings) -> None:

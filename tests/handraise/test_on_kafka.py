@@ -54,6 +54,8 @@ def make(kafka: str, topic: str, partitions: int) -> None:
     async def do() -> None:
         async with admin(kafka) as client:
             await client.create_topics([NewTopic(topic, partitions, 1)])
+            while topic not in await find(client, [topic]):  # the brokers follow a moment later
+                pass
 
     asyncio.run(do())
 
@@ -82,6 +84,14 @@ def test_a_setting_that_drifted_is_found_and_mended(handraise: Command, there: d
     ]
     assert handraise("topics", "check").code == 0
     assert own_settings(there["HANDRAISE_KAFKA"], topic)["max.message.bytes"] == "2000000"
+
+
+def test_where_brokers_replicate_two_must_have_a_record(handraise: Command, there: dict[str, str]) -> None:
+    """With three replicas, a topic where one alone may acknowledge is a drift, and told as one."""
+    handraise("topics", "create", **there)
+    answer = handraise("topics", "check", HANDRAISE_REPLICATION="3")
+    assert answer.code == 1
+    assert "min.insync.replicas is 1, not 2" in answer.err
 
 
 def test_another_partition_count_is_never_touched(handraise: Command, there: dict[str, str]) -> None:
