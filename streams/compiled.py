@@ -74,6 +74,7 @@ class CompiledFold(LeadFold):
             changes[CLOCK] = self._states[CLOCK] = self._now.to_bytes(8, "big")
             self._sealed_now = self._now
         self._touched.clear()
+        self._looked_at = 0
         return Sealed(changes, self._publisher.take())
 
     def _judge_changed(self, record: InboxRecord, key: bytes, kind: str, event_id: bytes | None, fell: bool) -> None:

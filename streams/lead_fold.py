@@ -12,7 +12,7 @@ from typing import cast
 from schemas.codec import Undecodable, decode
 from schemas.fields import engagement_fields
 from schemas.head import ENGAGEMENTS, engagement_head, is_unknown_mail, mail_name, record_name, tick_at
-from schemas.records import Mail, Rejected
+from schemas.records import Mail
 from schemas.wire import PREFIX_SIZE
 from streams import state
 from streams.agenda import Agenda
@@ -24,7 +24,7 @@ from streams.ledger import add, holds, new_lead, rebuild
 from streams.lifecycle import INQUIRY, MQL, VISITOR, next_stage
 from streams.links import ID
 from streams.news import News, read_news
-from streams.poison import NewerMail, PoisonGauge
+from streams.poison import LAST_MS, MEND, MOST_BYTES, NewerMail, PoisonGauge, dead_letter, flood, place
 from streams.publish import INBOX, Publisher
 from streams.reasons import keep_titles
 from streams.rules import DAY_S, Rules
@@ -33,20 +33,17 @@ from streams.state import Lead, Match, Moved, State
 
 CLOCK = b"\x00clock"
 """The key under which a partition remembers the largest tick it has seen."""
-MOST_BYTES = 512 * 1_024
-"""A record that is larger could not be passed on whole inside another one: brokers take a megabyte."""
 MOST_DUE = 500
 """Leads that cool or expire by one record."""
 MOST_LOOKED_AT = 10 * MOST_DUE
 """What one record looks at: most leads are looked at because something may be due, and then nothing is."""
+FULL = MOST_LOOKED_AT
+"""A batch that has looked at so many takes no more: neither a transaction nor the loop's wait for it may be endless."""
 SILENT = -1
 """In place of an offset: the state changed in nothing that is published."""
-MOST_KEY_BYTES = 1_024
 MOST_TITLE = 60
 _DAY_MS = DAY_S * 1_000
 _NO_NEWS = News()
-LAST_MS = (1 << 32) * 1_000 - 1
-"""States keep seconds in 32 bits: until 2106."""
 
 
 class LeadFold:
@@ -56,6 +53,8 @@ class LeadFold:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge = PoisonGauge(accept_poison)
         self._paused: str | None = None
+        self._looked_at = 0
+        """Leads that the open batch has looked at because something may be due."""
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
         self._publisher = Publisher(partition, partitions, rules)
@@ -70,23 +69,26 @@ class LeadFold:
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
-        apply, publisher, good = self._apply, self._publisher, 0
-        for index, record in enumerate(records):
+        apply, publisher, consumed, good = self._apply, self._publisher, 0, 0
+        for record in records:
+            if self._looked_at >= FULL:
+                break
             publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
                 apply(record)
             except NewerMail as newer:
-                self._gauge.good(good)
                 self._paused = str(newer)
-                return index
+                break
             except Undecodable as error:
                 self._gauge.good(good)
-                good = -1
+                good = 0
                 if not self._reject(record, error.code, error.reason):
-                    return index
-            good += 1
+                    break
+            else:
+                good += 1
+            consumed += 1
         self._gauge.good(good)
-        return len(records)
+        return consumed
 
     def seal(self) -> Sealed:
         """Close the open batch: states encoded, `lead.state` published once for each lead that changed."""
@@ -109,6 +111,7 @@ class LeadFold:
             self._sealed_now = self._now
         opened.clear()
         self._touched.clear()
+        self._looked_at = 0
         return Sealed(changes, publisher.take())
 
     def ready(self) -> str | None:
@@ -313,6 +316,7 @@ class LeadFold:
         for _ in range(MOST_LOOKED_AT):
             if fired == MOST_DUE or (key := self._agenda.pop(self._now)) is None:
                 return
+            self._looked_at += 1
             found = self.state(key)
             if isinstance(found, Lead):
                 fired += self._due(key, found, offset)
@@ -373,25 +377,7 @@ class LeadFold:
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
         if not self._gauge.poison():
-            self._paused = (
-                f"too many records that cannot be read: {code}, {reason}\n"
-                f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
-                "  remedy: mend what writes them; to reject them and go on: handraise worker leads --accept-poison N"
-            )
+            self._paused = flood("leads", place(INBOX, self._partition, record), code, reason)
             return False
-        where = f"{INBOX}, partition {self._partition}, offset {record.offset}"
-        remedy = "mend the producer, and send it again"
-        self._publisher.reject(
-            Rejected(
-                source=INBOX,
-                code=code,
-                reason=f"{reason}; where: {where}; remedy: {remedy}",
-                at=min(max(record.timestamp, 0), LAST_MS),
-                record=(record.value or b"")[:MOST_BYTES],
-                key=record.key and record.key[:MOST_KEY_BYTES],
-                topic=INBOX,
-                partition=self._partition,
-                offset=record.offset,
-            )
-        )
+        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
         return True

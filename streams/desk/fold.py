@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.codec import decode, encode
-from schemas.records import Activity, Engagement, Presence, RaisedHand, Rejected, Tick, Waited, Waiting
+from schemas.records import Activity, Engagement, Presence, RaisedHand, Tick, Waited, Waiting
 from schemas.wire import LOCK, PREFIX_SIZE, Undecodable
 from streams.desk import words
 from streams.desk.activities import Activities
@@ -26,17 +26,16 @@ from streams.desk.state import Ask, Case
 from streams.desk.zones import DAY_MS
 from streams.fold import InboxRecord, Sealed, States
 from streams.links import ID
-from streams.poison import NewerMail, PoisonGauge
+from streams.poison import LAST_MS, MEND, NewerMail, PoisonGauge, dead_letter, flood, place
 
 MOST_DUE = 500
-"""Due items that one record fires."""
+"""Due items that one record fires; a batch that has fired so many is full."""
 OUTAGE_MS = 10_000
 """A longer time without a tick is an outage: it counts in no deadline."""
 MOST_OUTAGES = 64
 MOST_IDENTIFIERS = 16
 MOST_MESSAGE = 300
 MOST_NAME = 80
-LAST_MS = (1 << 32) * 1_000 - 1
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}\Z")
 _NEWEST_ID = max(versions[-1].id for versions in LOCK.values())
 _PRESENCES = ("on", "away", "off")
@@ -52,6 +51,8 @@ class DeskFold:
         self._partition, self._rules = partition, rules
         self._gauge = PoisonGauge(accept_poison)
         self._paused: str | None = None
+        self._fired = 0
+        """Due items that the open batch has fired."""
         self._memory = Memory(states)
         self._publisher = DeskPublisher(partitions)
         self._cases = Cases(rules, self._memory, self._publisher)
@@ -64,6 +65,8 @@ class DeskFold:
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         for index, record in enumerate(records):
+            if self._fired >= MOST_DUE:
+                return index
             self._publisher.begin(record.offset)
             try:
                 self._apply(record)
@@ -79,6 +82,7 @@ class DeskFold:
 
     def seal(self) -> Sealed:
         """Close the open batch."""
+        self._fired = 0
         return Sealed(self._memory.seal(), self._publisher.take())
 
     def ready(self) -> str | None:
@@ -195,6 +199,7 @@ class DeskFold:
             due = self._memory.pop(now)
             if due is None:
                 return
+            self._fired += 1
             if isinstance(due, str):
                 self._cases.digests.fire(due, now)
             else:
@@ -215,26 +220,10 @@ class DeskFold:
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
-        where = f"{INBOX}, partition {self._partition}, offset {record.offset}"
         if not self._gauge.poison():
-            self._paused = (
-                f"too many records that cannot be read: {code}, {reason}\n  where: {where}\n"
-                "  remedy: mend what writes them; to reject them and go on: handraise worker desk --accept-poison N"
-            )
+            self._paused = flood("desk", place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(
-            Rejected(
-                source=INBOX,
-                code=code,
-                reason=f"{reason}; where: {where}; remedy: mend the producer, and send it again",
-                at=min(max(record.timestamp, 0), LAST_MS),
-                record=record.value or b"",
-                key=record.key,
-                topic=INBOX,
-                partition=self._partition,
-                offset=record.offset,
-            )
-        )
+        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
         return True
 
 
