@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from bench import console, desk, gateway, latency, leads, memory, mirror, restart, scale
 from bench.kit import Row
+from bench.latency import Scene
 from handraise.settings import ROOT
 
 FILE = ROOT / "build" / "bench.json"
@@ -58,10 +59,10 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
             "desk": lambda: desk.run(count=2_000, runs=1, profile=profile),
             "mirror": lambda: mirror.run(count=10_000, runs=1),
             "console": lambda: console.run(count=5, runs=1),
-            "latency": lambda: latency.run(scenes=((6.0, 0), (3.0, 500))),
+            "latency": lambda: latency.run(scenes=[Scene(6.0), Scene(3.0, waiting=500), Scene(3.0, backlog=10_000)]),
             "restart": lambda: restart.run(leads=20_000, runs=1),
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
-            "scale": lambda: scale.run(few=10_000, many=50_000, visitors=5_000),
+            "scale": lambda: scale.run(few=10_000, many=50_000, visitors=2_000, turn=4_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),
         }
     return {

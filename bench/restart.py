@@ -1,7 +1,7 @@
 """How long a worker takes from its start until it is ready, and until it has folded an event that waits for it.
 
 The changelog holds the states of as many leads as asked for: realistic ones, made by the lead fold, the same ones under
-ever new keys, since half a million leads would take a minute to fold.
+ever new keys, since a million leads would take a minute to fold.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SEED = 23
 _PATIENCE_S = 120.0
 
 
-def run(kafka: str | None = None, leads: int = 500_000, runs: int = 3) -> list[Row]:
+def run(kafka: str | None = None, leads: int = 1_000_000, runs: int = 3) -> list[Row]:
     """Median of several starts on the same changelog.  Without `kafka` a broker is started."""
     if kafka is None:
         with kit.cluster() as own:

@@ -28,19 +28,19 @@ from streams.lead_fold import LeadFold
 
 SEED = 41
 BATCH_RECORDS = 4_000
-TURN_BATCHES = 4
+TURN = 16_000
 EARLIER = 3
 """The first part of the traffic, one in so many events, are visits on the days before: they are not measured."""
 MODELS = 10_000
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-def run(few: int = 50_000, many: int = 5_000_000, visitors: int = 30_000) -> list[Row]:
-    """A row for each number of leads, with the ratio of what an event costs, turn by turn."""
+def run(few: int = 50_000, many: int = 5_000_000, visitors: int = 30_000, turn: int = TURN) -> list[Row]:
+    """A row for each number of leads, with the ratio of what an event costs, turn by turn of so many events."""
     with tempfile.NamedTemporaryFile() as file:
         marshal.dump(traffic(SEED, visitors, time.time_ns() // 1_000_000), file)
         file.flush()
-        arguments = ("-m", "bench.scale", file.name)
+        arguments = ("-m", "bench.scale", file.name, str(min(MODELS, few)), str(turn))
         with (
             kit.process(*arguments, str(few), listens=True) as small,
             kit.process(*arguments, str(many), listens=True) as large,
@@ -57,7 +57,7 @@ def run(few: int = 50_000, many: int = 5_000_000, visitors: int = 30_000) -> lis
         kit.row(
             "lead fold among many leads",
             f"visits of {visitors} people among {leads} leads of {size:.0f} B, in memory",
-            [turn[number] for turn in turns],
+            [each[number] for each in turns],
             memory[number],
             **({"to_few": round(ratio, 3)} if number else {}),
         )
@@ -80,20 +80,20 @@ def _name(number: int) -> bytes:
     return b"a_" + "".join(_LETTERS[mixed >> 5 * place & 31] for place in range(16)).encode()
 
 
-def _measure(path: str, leads: int) -> None:
+def _measure(path: str, models: int, per_turn: int, leads: int) -> None:
     rules, now_ms = load(ROOT / "rules").rules, time.time_ns() // 1_000_000
     with Path(path).open("rb") as file:
         events = marshal.load(file)  # noqa: S302 - written by our parent
     count = len(events) // EARLIER
     earlier: dict[bytes, bytes] = {}
     _fold(lead_fold(0, earlier, rules, 1), _records(events[:count], now_ms))
-    states, others = compact_states(), cycle(states_of(MODELS))
+    states, others = compact_states(), cycle(states_of(models))
     apart, names = leads // len(earlier) - 1, map(_name, count_up())
     for key, value in earlier.items():
         states[key] = value
         states.update(zip(islice(names, apart), others, strict=False))
     size = statistics.fmean(map(len, states.values()))
-    fold, per_turn = lead_fold(0, states, rules, 1), BATCH_RECORDS * TURN_BATCHES
+    fold = lead_fold(0, states, rules, 1)
     kit.quiet_gc()
     print("ready", json.dumps([len(states), size]), flush=True)
     for start in range(count, len(events) - per_turn, per_turn):
@@ -119,4 +119,4 @@ def _fold(fold: LeadFold, records: list[Recorded]) -> None:
 
 
 if __name__ == "__main__":
-    _measure(sys.argv[1], int(sys.argv[2]))
+    _measure(sys.argv[1], *map(int, sys.argv[2:]))
