@@ -13,14 +13,16 @@ class Agenda:
     """Keys by the time (seconds) at which they are due, given out in order of (due, key).
 
     The far future is kept in buckets of an hour without order, which costs a pointer a key; a bucket is sorted into a
-    heap when its hour has come.  An entry is never removed: `due_of` tells when a key is due now (0: never), and
-    entries that no longer hold are passed over.
+    heap when its hour has come and everything before it is done.  An entry is never removed: `due_of` tells when a key
+    is due now (0: never), and entries that no longer hold are passed over.
     """
 
     def __init__(self, due_of: Callable[[bytes], int]) -> None:
         self._due_of = due_of
         self._near: list[tuple[int, bytes]] = []
         self._far: dict[int, list[bytes]] = {}
+        self._hours: list[int] = []
+        """The buckets that there are, a heap."""
         self._opened = 0
         self.next_due = NEVER
         """No entry is due before this time."""
@@ -30,24 +32,35 @@ class Agenda:
         if due < self._opened:
             heapq.heappush(self._near, (due, key))
             self.next_due = min(self.next_due, due)
+            return
+        hour = due // _BUCKET_S
+        bucket = self._far.get(hour)
+        if bucket is None:
+            self._far[hour] = [key]
+            heapq.heappush(self._hours, hour)
+            self.next_due = min(self.next_due, hour * _BUCKET_S)
         else:
-            self._far.setdefault(due // _BUCKET_S, []).append(key)
-            self.next_due = min(self.next_due, due // _BUCKET_S * _BUCKET_S)
+            bucket.append(key)
 
     def pop(self, now: int) -> bytes | None:
         """The first key that is due at `now`, taken off the list; None if there is none."""
-        if now >= self._opened:
-            self._opened = (now // _BUCKET_S + 1) * _BUCKET_S
-            for bucket in [bucket for bucket in self._far if bucket * _BUCKET_S < self._opened]:
-                for key in self._far.pop(bucket):
-                    due = self._due_of(key)
-                    if due // _BUCKET_S == bucket:
-                        heapq.heappush(self._near, (due, key))
-        found = None
-        while found is None and self._near and self._near[0][0] <= now:
-            due, key = heapq.heappop(self._near)
-            if self._due_of(key) == due:
-                found = key
-        far = min(self._far) * _BUCKET_S if self._far else NEVER
-        self.next_due = min(self._near[0][0], far) if self._near else far
+        found, near, hours = None, self._near, self._hours
+        while found is None:
+            if near and near[0][0] <= now:
+                due, key = heapq.heappop(near)
+                if self._due_of(key) == due:
+                    found = key
+            elif hours and hours[0] * _BUCKET_S <= now:
+                self._open(heapq.heappop(hours))
+            else:
+                break
+        far = hours[0] * _BUCKET_S if hours else NEVER
+        self.next_due = min(near[0][0], far) if near else far
         return found
+
+    def _open(self, hour: int) -> None:
+        """Sort a bucket into the heap, but for what is due at another time by now."""
+        self._opened = (hour + 1) * _BUCKET_S
+        dues = ((self._due_of(key), key) for key in self._far.pop(hour))
+        self._near += [entry for entry in dues if entry[0] // _BUCKET_S == hour]
+        heapq.heapify(self._near)

@@ -55,8 +55,8 @@ class PartitionFold(Protocol):
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch, in order.
 
-        Returns how many were consumed.  Fewer than given: the next one stays unread and the partition pauses, for the
-        reason that `ready` tells.  An exception ends the process: the batch never happened.
+        Returns how many were consumed.  Fewer than given: the next one stays unread, and the partition pauses for the
+        reason that `ready` tells; where it tells none, the batch is full: seal it, and give the rest again.
         """
 
     def seal(self) -> Sealed:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 
+from schemas.records import Rejected
+from streams.fold import InboxRecord
+
 WINDOW = 10_000
 MOST = 100
 MOST_PERCENT = 5
+MOST_BYTES = 512 * 1_024
+"""Of a record that is passed on inside another one: brokers take a megabyte."""
+MOST_KEY_BYTES = 1_024
+LAST_MS = (1 << 32) * 1_000 - 1
+"""States keep seconds in 32 bits: until 2106."""
+MEND = "mend the producer, and send it again"
 
 
 class PoisonGauge:
@@ -42,3 +51,31 @@ class PoisonGauge:
 
 class NewerMail(Exception):  # noqa: N818  it is no error of anybody's
     """Mail of a release that this one does not know: it must not be rejected, so the partition stops."""
+
+
+def place(inbox: str, partition: int, record: InboxRecord) -> str:
+    """Where a record stands, in words."""
+    return f"{inbox}, partition {partition}, offset {record.offset}"
+
+
+def dead_letter(inbox: str, partition: int, record: InboxRecord, code: str, reason: str, remedy: str) -> Rejected:
+    """A record that is not folded, with the reason, its place and its bytes, as far as they can be passed on."""
+    return Rejected(
+        source=inbox,
+        code=code,
+        reason=f"{reason}; where: {place(inbox, partition, record)}; remedy: {remedy}",
+        at=min(max(record.timestamp, 0), LAST_MS),
+        record=(record.value or b"")[:MOST_BYTES],
+        key=record.key and record.key[:MOST_KEY_BYTES],
+        topic=inbox,
+        partition=partition,
+        offset=record.offset,
+    )
+
+
+def flood(role: str, where: str, code: str, reason: str) -> str:
+    """Why a partition is paused in which too many records cannot be read."""
+    return (
+        f"too many records that cannot be read: {code}, {reason}\n  where: {where}\n"
+        f"  remedy: mend what writes them; to reject them and go on: handraise worker {role} --accept-poison N"
+    )

@@ -70,18 +70,27 @@ class Lane:
             return
         if first != slot.next_offset:
             raise LaneFailed(f"gap in partition {partition}: offsets {slot.next_offset} to {first} were never seen")
-        consumed = slot.apply(records, after)
-        if consumed == len(records):
-            slot.pending.acknowledgements.append(acknowledge)
-        if slot.paused is not None:
-            self._metrics.paused.inc()
-            self._paused(partition, slot.paused)
-        if slot.pending.records and not slot.committing:
-            self._start(slot)
+        while not slot.lost:
+            consumed = slot.apply(records, after)
+            records = records[consumed:]
+            if not records:
+                slot.pending.acknowledgements.append(acknowledge)
+            if slot.paused is not None:
+                self._metrics.paused.inc()
+                self._paused(partition, slot.paused)
+            if slot.pending.records and not slot.committing:
+                self._start(slot)
+            if not records or slot.paused is not None:
+                break
+            await self._sealed(slot)
         while slot.pending.records >= self._max_batch and not slot.lost:
-            slot.full.set()
-            self._room.clear()
-            await self._room.wait()
+            await self._sealed(slot)
+
+    async def _sealed(self, slot: Slot) -> None:
+        """Wait until the open batch, which takes no more, is sealed or lost; it may be that of another partition."""
+        slot.full.set()
+        self._room.clear()
+        await self._room.wait()
 
     async def drain(self) -> None:
         """Wait until everything that was fed is committed, or its slot is lost."""

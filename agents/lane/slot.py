@@ -89,7 +89,7 @@ class Slot:
     def apply(self, records: Sequence[InboxRecord], after: int) -> int:
         """Fold a run that covers the offsets up to `after`; returns how many records were consumed.
 
-        Fewer than given: the slot is paused at the first one that was not.
+        Fewer than given: the slot is paused at the first one that was not, or the batch is full and to be sealed first.
         """
         if self._fold is None:
             raise RuntimeError(f"partition {self.partition} was not taken over")
@@ -99,7 +99,9 @@ class Slot:
             self.next_offset = after
         else:
             self.next_offset = records[consumed].offset
-            self.paused = self._fold.ready() or f"the fold stopped at offset {self.next_offset} and gave no reason"
+            self.paused = self._fold.ready()
+            if self.paused is None and not self.pending.records:
+                self.paused = f"the fold stopped at offset {self.next_offset} and gave no reason"
         return consumed
 
     def seal(self) -> tuple[Sealed, int, Pending]:

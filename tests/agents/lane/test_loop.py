@@ -45,6 +45,7 @@ class Bench:
         for topic in ("inbox", "changelog", TOPIC):
             self.log.create(topic, 1)
         self.folds: list[ObservedFold] = []
+        self.make_fold = ObservedFold
         config = LaneConfig(
             bootstrap="memory",
             role="count",
@@ -59,7 +60,7 @@ class Bench:
 
     def make(self, partition: int, states: dict[bytes, bytes]) -> ObservedFold:
         """The fold factory."""
-        self.folds.append(ObservedFold(partition, states))
+        self.folds.append(self.make_fold(partition, states))
         return self.folds[-1]
 
     def send(self, records: int) -> None:
@@ -101,6 +102,51 @@ async def test_a_full_batch_makes_the_feeder_wait(bench: Bench) -> None:
     bench.stop.released.set()
     await going
     assert bench.folds[0].folded == 40
+
+
+class NarrowFold(ObservedFold):
+    """A fold whose batch is full after three records."""
+
+    def apply(self, records):
+        """Count what there is room for."""
+        room = 3 - (self.folded - sum(self.sealed[-1:]))
+        return super().apply(records[:room])
+
+
+async def test_a_fold_may_call_its_batch_full_within_a_run() -> None:
+    """What is left of the run waits for the seal; the run is acknowledged when its last record is committed."""
+    made = Bench(faults.BEFORE_COMMIT)
+    made.make_fold = NarrowFold
+    await made.worker.take_over([0])
+    made.send(8)
+    records, after = made.log.fetch("inbox", 0, 0)
+    heard: list[str] = []
+    going = asyncio.ensure_future(made.worker.lane.feed(0, records, 0, after, lambda: heard.append("done")))
+    await made.stop.reached.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (made.folds[0].folded, made.folds[0].sealed, going.done()) == (6, [3], False)
+    made.stop.released.set()
+    await going
+    assert heard == []
+    await made.worker.settle()
+    assert (made.folds[0].sealed, heard) == ([3, 6, 8], ["done"])
+
+
+async def test_a_full_batch_of_a_lost_partition_frees_its_feeder() -> None:
+    """Who waits for the seal of a partition that is ours no more goes on with the others."""
+    made = Bench(faults.BEFORE_COMMIT)
+    made.make_fold = NarrowFold
+    await made.worker.take_over([0])
+    made.send(8)
+    going = asyncio.ensure_future(made.worker.run_until_idle())
+    await made.stop.reached.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await made.worker.give_up([0])
+    made.stop.released.set()
+    await going
+    assert made.folds[0].folded == 6
 
 
 async def test_a_run_is_acknowledged_after_its_commit(bench: Bench) -> None:
