@@ -9,14 +9,11 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from agents.lane.cursor import CURSOR_KEY, Cursor, decode_cursor
+from handraise.replay.batches import Stopped
 from handraise.replay.recorded import Chunk, Reader, Recorded, StoredRecord
 from handraise.subscriber import SETTLED_S
 
 _offset = attrgetter("offset")
-
-
-class CutShort(Exception):  # noqa: N818  it is no error of anybody's
-    """Records that should be read are not kept any more, or not there."""
 
 
 class Inbox:
@@ -47,7 +44,7 @@ class Inbox:
         while not (chunks := await self._reader.fetch()) and self._reader.position < upto:
             patience = patience or loop.time() + SETTLED_S
             if loop.time() > patience:
-                raise CutShort(f"the inbox ends at offset {self._reader.position}, before {upto}")
+                raise Stopped(f"the inbox ends at offset {self._reader.position}, before {upto}")
         self._keep(chunks)
 
     def _keep(self, chunks: Sequence[Chunk]) -> None:

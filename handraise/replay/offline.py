@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from handraise.failure import CHECK_FAILED, Failure
+from handraise.replay.batches import batches
 from handraise.replay.lines import DESK, LEADS, Arrived
 from handraise.replay.writing import Folder
 from handraise.rules import RuleSet
@@ -102,13 +102,10 @@ class Deployment:
         todo = deque(woken)
         while todo:
             inbox = todo.popleft()
-            if unread := inbox.take():
-                if inbox.fold.apply(unread) < len(unread):
-                    raise Failure(str(inbox.fold.ready()), inbox.name, "see above", CHECK_FAILED)
-                outputs = inbox.fold.seal().outputs
-                if outputs:
-                    self._folder.say(inbox.name, outputs)
-                    todo.extend(self._deliver(at_ms, outputs))
+            for said in batches(inbox.fold, inbox.take()):
+                if said:
+                    self._folder.say(inbox.name, said)
+                    todo.extend(self._deliver(at_ms, said))
 
     def _deliver(self, at_ms: int, outputs: Iterable[Output]) -> Iterable[_Inbox]:
         for topic, partition, key, value, _ in outputs:

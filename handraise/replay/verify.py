@@ -14,27 +14,27 @@ from pathlib import Path
 from agents import desk, leads
 from agents.lane.cursor import CursorUnreadable
 from agents.lane.log import Bounds
-from handraise.replay.compare import Comparison, Ordered, States, Stream
+from handraise.replay.batches import Stopped, batches
+from handraise.replay.compare import Comparison, Ordered, Ours, States, Stream
 from handraise.replay.difference import Difference, state_difference
 from handraise.replay.fingerprint import OFTEN, Fingerprint
-from handraise.replay.inbox import CutShort, Inbox, Remembered, remembered
+from handraise.replay.inbox import Inbox, Remembered, remembered
 from handraise.replay.letters import Post
 from handraise.replay.pumped import Pumped
 from handraise.replay.recorded import Recorded, StoredRecord
+from streams.desk.publish import PUBLISHED
 from streams.fold import FoldFactory, Output, PartitionFold
 from streams.publish import INBOX, WAITING
+from streams.ruleset import PROMOTED
 
 BATCH = 4_000
 """Records folded at once, as by the lane."""
 ORDERED = ("lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected", WAITING)
-COMPACTED = "lead.duplicates"
-LEAD_TOPICS = (OFTEN, *ORDERED, COMPACTED)
-DESK_TOPICS = ("lead.assignments", "desk.notices", "engagement.rejected")
+COMPACTED = ("lead.duplicates", PUBLISHED)
+LEAD_TOPICS = (OFTEN, *ORDERED, "lead.duplicates")
+DESK_TOPICS = ("lead.assignments", "desk.notices", "engagement.rejected", PUBLISHED)
 TOPICS = tuple(dict.fromkeys((INBOX, desk.INBOX, *LEAD_TOPICS, *DESK_TOPICS)))
 """All that is read beside the changelogs."""
-_SHARED = "engagement.rejected"
-"""The gateway writes there too, and both folds."""
-
 Ends = Mapping[str, Mapping[int, Bounds]]
 """By topic and partition, as of when all began."""
 
@@ -137,7 +137,7 @@ class _Verification:
 
     def _stream(self, topic: str, partition: int) -> Stream:
         bounds = self._work.ends[topic][partition]
-        ours = _is_ours(self._work.role) if topic == _SHARED else _everything
+        ours = _SHARED.get((topic, self._work.role), _everything)
         return Stream(self._recorded.reader(topic, partition, bounds.first), ours, bounds.first, bounds.end)
 
     async def run(self) -> None:
@@ -145,12 +145,11 @@ class _Verification:
         work, done = self._work, self._done
         end = self._memory.cursor.next_offset if self._memory.cursor else 0
         for topic, partition in self._places():
-            compacted = topic == COMPACTED
-            stream = self._stream(topic, partition)
+            stream, compacted = self._stream(topic, partition), topic in COMPACTED
             self._ordered[topic, partition] = Ordered(topic, partition, work.fold, stream, compacted=compacted)
         try:
             await self._fold_all(end)
-        except CutShort as short:
+        except Stopped as short:
             done.unverified = str(short)
             return
         comparisons: list[Comparison] = [*self._ordered.values()]
@@ -166,8 +165,8 @@ class _Verification:
     def _places(self) -> Sequence[tuple[str, int]]:
         work = self._work
         if work.role == desk.ROLE:
-            return [(topic, partition) for topic in DESK_TOPICS for partition in range(work.partitions)]
-        return [(topic, work.partition) for topic in (*ORDERED, COMPACTED)]
+            return [(topic, partition) for topic in DESK_TOPICS for partition in work.ends[topic]]
+        return [(topic, work.partition) for topic in LEAD_TOPICS if topic != OFTEN]
 
     async def _fold_all(self, end: int) -> None:
         folded = 0
@@ -177,10 +176,8 @@ class _Verification:
             while run := await self._inbox.take(folded, self._work.most()):
                 if self._pumped:
                     await self._pumped.see(run)
-                consumed = self._fold.apply(run)
-                await self._said(self._fold.seal().outputs)
-                if consumed < len(run):
-                    raise CutShort(f"at offset {run[consumed].offset} the fold stops: {self._fold.ready()}")
+                for said in batches(self._fold, run):
+                    await self._said(said)
             if self._published and cut is not None:
                 self._published.settle()
 
@@ -213,13 +210,24 @@ def _everything(record: StoredRecord, transactional: bool) -> bool:
     return True
 
 
-def _is_ours(role: str) -> Callable[[StoredRecord, bool], bool]:
-    source = ("ce_source", f"/handraise/{role}".encode())
-    others = ("ce_source", b"/handraise/desk")
+def _is_dead_letter_of_leads(record: StoredRecord, transactional: bool) -> bool:
+    """What says that it is theirs; and what came in a transaction and does not say that it is the desk's."""
+    return _LEADS in record.headers or (transactional and _DESK not in record.headers)
 
-    def is_ours(record: StoredRecord, transactional: bool) -> bool:
-        """What says that it is of this role; and what came in a transaction and says nothing, for the leads'."""
-        headers = record.headers
-        return source in headers or (transactional and role == leads.ROLE and others not in headers)
 
-    return is_ours
+def _is_dead_letter_of_desk(record: StoredRecord, transactional: bool) -> bool:
+    return _DESK in record.headers
+
+
+def _is_in_force(record: StoredRecord, transactional: bool) -> bool:
+    """Which rules are in force, the desk says; the sets themselves, whoever publishes them."""
+    return record.key == PROMOTED.encode() or _DESK in record.headers
+
+
+_LEADS, _DESK = ("ce_source", b"/handraise/leads"), ("ce_source", b"/handraise/desk")
+_SHARED: dict[tuple[str, str], Ours] = {
+    ("engagement.rejected", leads.ROLE): _is_dead_letter_of_leads,
+    ("engagement.rejected", desk.ROLE): _is_dead_letter_of_desk,
+    (PUBLISHED, desk.ROLE): _is_in_force,
+}
+"""Not one fold alone writes there: which records are whose."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 
 from agents.lane.log import Bounds, TopicIdentity
 from handraise.replay.deployment import CHANGELOGS
@@ -32,11 +33,8 @@ class _Reader:
     """Gives out a few chunks at a time."""
 
     def __init__(self, chunks: Sequence[Chunk], bounds: Bounds, start: int) -> None:
-        self._chunks = [
-            chunk._replace(records=[each for each in chunk.records if each.offset >= start])
-            for chunk in chunks
-            if not chunk.records or chunk.records[-1].offset >= start
-        ]
+        rest = dropwhile(lambda chunk: not chunk.records or chunk.records[-1].offset < start, chunks)
+        self._chunks = [chunk._replace(records=[it for it in chunk.records if it.offset >= start]) for chunk in rest]
         self.position, self.stable, self.high = start, bounds.end, bounds.end
 
     async def fetch(self) -> Sequence[Chunk]:

@@ -1,18 +1,22 @@
-"""A deployment's record on a real Kafka: identities, hands, poison, aborted transactions, a worker that is killed."""
+"""A deployment's record on a real Kafka: identities, hands, poison, aborted transactions, other rules, a kill."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
 from agents.lane.cursor import CURSOR_KEY, decode_cursor
 from schemas.codec import decode, encode
 from schemas.keys import partition_of
-from schemas.records import Activity, Assignment, Engagement, Presence, RaisedHand
+from schemas.records import Activity, Assignment, Engagement, LeadDuplicate, Presence, RaisedHand
 from tests.chaos.families import families
-from tests.e2e.deployment import Deployment, Supervisor, until
+from tests.e2e.deployment import ROOT, Deployment, Supervisor, until
 from tests.e2e.reading import rows
 from tests.e2e.story import DAY_MS, engagement, key, story
 
@@ -91,7 +95,38 @@ def withdraw(place: Deployment, records: Iterable[tuple[bytes, bytes]]) -> None:
     producer.abort_transaction(30)
 
 
-def record(place: Deployment, at_work: Callable[[], None], visitors: int = 120) -> None:
+def other_rules(folder: Path) -> Path:
+    """Rules by which more leads are hot."""
+    shutil.copytree(ROOT / "rules", folder / "rules")
+    alerts = folder / "rules" / "alerts.toml"
+    alerts.write_text(alerts.read_text().replace("hot_at = 60", "hot_at = 50"))
+    return folder / "rules"
+
+
+def command(place: Deployment, *words: str) -> Any:
+    """What a command says to machines; it must succeed."""
+    done = place.run(*words, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def promote(place: Deployment, rules: Path) -> None:
+    """Put other rules in force."""
+    version = command(place, "rules", "publish", str(rules))["version"]
+    assert command(place, "rules", "promote", version)["changed"]
+
+
+def dismiss(place: Deployment) -> None:
+    """Say of a suspected pair that they are two."""
+    for row in rows(place.kafka, place.topic("lead.duplicates")):
+        told = decode(row.value or b"")
+        assert isinstance(told, LeadDuplicate)
+        if place.run("lead", "not-the-same", told.lead_id, told.other_id).returncode == 0:
+            return
+    raise AssertionError("nobody is suspected")
+
+
+def record(place: Deployment, at_work: Callable[[], None], visitors: int = 140) -> None:
     """Let a deployment live for a while, with a kill in the middle; its processes have ended when this returns.
 
     `at_work` is called while they are still at work.
@@ -119,6 +154,11 @@ def record(place: Deployment, at_work: Callable[[], None], visitors: int = 120) 
             mouth.flush()
             withdraw(place, [(key(each), encode(engagement(each))) for each in acts[:50]])
             worker.child.process.kill()
+        if n == 2 * len(acts) // 3:
+            mouth.flush()
+            promote(place, other_rules(place.folder))
+    mouth.flush()
+    promote(place, ROOT / "rules")
     for said in families(41, 8, start_ms, start_ms + 12 * DAY_MS, 30):
         mouth.lead(said.key, said.value)
     mouth.flush()
@@ -131,6 +171,7 @@ def record(place: Deployment, at_work: Callable[[], None], visitors: int = 120) 
     mouth.desk(encode(Presence("ana", "away", None, time.time_ns() // 1_000_000, "test")))
     mouth.flush()
     until(lambda: caught_up(place, mouth.appended), "the desk to hear of it")
+    dismiss(place)
     at_work()
     worker.stop()
     desk.stop()
