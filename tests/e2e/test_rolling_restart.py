@@ -32,7 +32,7 @@ class Site(threading.Thread):
         super().__init__(daemon=True)
         self.failures: list[object] = []
         self.told = 0
-        self._number, self._stop = number, threading.Event()
+        self._number, self._ended = number, threading.Event()
         self._client = Client(
             "demo", host=url, on_error=lambda error, batch: self.failures.append(error), upload_interval=0.1
         )
@@ -40,7 +40,7 @@ class Site(threading.Thread):
     def run(self) -> None:
         """Tell until stopped; then all has been sent."""
         for count in itertools.count():
-            if self._stop.wait(0.02):
+            if self._ended.wait(0.02):
                 break
             who, thing = f"user-{self._number}-{count % 50}", {"id": f"thing-{count}"}
             if count % 100 == 99:
@@ -54,7 +54,7 @@ class Site(threading.Thread):
 
     def stop(self) -> None:
         """Return when all has been sent."""
-        self._stop.set()
+        self._ended.set()
         self.join(60)
 
 
