@@ -99,7 +99,7 @@ async def test_sigkill_at_any_moment_loses_nothing_acknowledged(kafka: str, pref
     assert counts.total() - len(counts) <= kills * POSTERS
 
 
-@pytest.mark.parametrize("away_s", [16, pytest.param(600, marks=pytest.mark.chaos_long)])
+@pytest.mark.parametrize("away_s", [10, pytest.param(600, marks=pytest.mark.chaos_long)])
 async def test_kafka_away_under_load(own_kafka: Callable[..., Kafka], prefix: str, away_s: float) -> None:
     """Kafka hangs, then is gone, while everybody posts as fast as they can: 503, not ready, and memory stays bounded.
 
