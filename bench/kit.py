@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import start_kafka
 from deploy.redis_server import start_redis
@@ -109,6 +110,17 @@ async def create_topics(kafka: str, prefix: str, partitions: int = PARTITIONS) -
     await topics.create(settings(kafka, prefix, partitions))
 
 
+async def create(kafka: str, names: Sequence[str], partitions: int = PARTITIONS) -> None:
+    """Topics of those very names, with the broker's own settings."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await client.start()
+    try:
+        answer = await client.create_topics([NewTopic(name, partitions, 1) for name in names])
+        assert not any(code for _, code, *_ in answer.topic_errors), answer
+    finally:
+        await client.close()
+
+
 async def preload(kafka: str, topic: str, parts: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> None:
     """Append (key, value) pairs to partitions, in order."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=900_000, acks="all", linger_ms=0)
@@ -177,11 +189,18 @@ def rss_mib(pid: int | str = "self") -> float:
 
 
 @contextlib.contextmanager
-def process(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Measured]:
-    """`python ARGUMENTS` until the block ends; then SIGTERM, and SIGKILL if that does not end it."""
+def process(*arguments: str, env: Mapping[str, str] | None = None, listens: bool = False) -> Iterator[Measured]:
+    """`python ARGUMENTS` until the block ends; then SIGTERM, and SIGKILL if that does not end it.
+
+    `listens`: it has a standard input of its own.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")}
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env={**inherited, **(env or {})}, stdout=subprocess.PIPE
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**inherited, **(env or {})},
+        stdin=subprocess.PIPE if listens else None,
+        stdout=subprocess.PIPE,
     ) as child:
         try:
             yield Measured(child)
