@@ -18,13 +18,13 @@ from schemas.codec import encode
 from schemas.records import Waited
 from streams.desk.fold import DeskFold
 from streams.desk.rules import DeskRules
-from streams.fold import InboxRecord, PartitionFold, Sealed
+from streams.fold import InboxRecord, PartitionFold, Sealed, States
 from streams.publish import WAITING
 
 ROLE = "desk"
 INBOX = "desk.events"
 CHANGELOG = "desk.changelog"
-OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "engagement.rejected")
+OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "rules.published", "engagement.rejected")
 
 SESSION_S = 3.0
 """A dead desk is noticed after so long; brokers take no shorter session unless they are told to."""
@@ -56,15 +56,20 @@ def desk_config(
     """
     place = Place()
     pump = Pump(bootstrap, prefix, partitions, place)
+
+    def fold(partition: int, states: States) -> PartitionFold:
+        made = DeskFold(partition, states, rules, partitions, accept_poison)
+        if made.rules.version != rules.version:
+            log.info("promoted rules", in_force=made.rules.version, folder=rules.version)
+        return Placed(made, place)
+
     return LaneConfig(
         bootstrap=bootstrap,
         role=ROLE,
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=1,
-        fold_factory=lambda partition, states: Placed(
-            DeskFold(partition, states, rules, partitions, accept_poison), place
-        ),
+        fold_factory=fold,
         outputs=(*OUTPUTS, WAITING),
         prefix=prefix,
         instance_id=instance_id,

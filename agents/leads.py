@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import structlog
+
 from agents.lane.config import LaneConfig
-from streams.compiled import lead_fold
+from streams.compiled import compact_states, lead_fold
+from streams.fold import PartitionFold, States
 from streams.publish import INBOX
 from streams.rules import Rules
 
@@ -18,6 +21,8 @@ OUTPUTS = (
     "engagement.rejected",
     "desk.waiting",
 )
+
+log = structlog.get_logger("agents.leads")
 
 
 def leads_config(
@@ -36,13 +41,21 @@ def leads_config(
     `accept_poison`: so many records of each partition that cannot be read are let through before the gauge counts.
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
+
+    def fold(partition: int, states: States) -> PartitionFold:
+        made = lead_fold(partition, states, rules, partitions, accept_poison)
+        if made.rules.version != rules.version:
+            log.info("promoted rules", partition=partition, in_force=made.rules.version, folder=rules.version)
+        return made
+
     return LaneConfig(
         bootstrap=bootstrap,
         role=ROLE,
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=partitions,
-        fold_factory=lambda partition, states: lead_fold(partition, states, rules, partitions, accept_poison),
+        fold_factory=fold,
+        states_factory=compact_states,
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

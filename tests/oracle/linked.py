@@ -62,9 +62,9 @@ class Address:
 
 
 class Linked(Partition):
-    """Tells one partition.  `find`: the event of an id, wherever it was said."""
+    """Tells one partition.  `find`: the event of an id, wherever it was said; of several copies that of a time."""
 
-    def __init__(self, model: Model, words: Container[Word], find: Callable[[bytes], Event]) -> None:
+    def __init__(self, model: Model, words: Container[Word], find: Callable[[bytes, int], Event]) -> None:
         super().__init__(model, words)
         self._find = find
         self.addresses: dict[str, Address] = {}
@@ -164,6 +164,7 @@ class Linked(Partition):
         address = self.addresses.get(key)
         if address is None:
             if (lead := self.told.leads.get(key)) is not None and not lead.ids.isdisjoint(ids):
+                self._renew(offset, lead, max(lead.as_of_s, self.told.now_s))
                 lead = self.told.leads[key] = self._without(lead, ids)
                 lead.as_of_s = max(lead.as_of_s, self.told.now_s)
                 self._judge(offset, lead, None)
@@ -184,6 +185,7 @@ class Linked(Partition):
         for event in lead.events:
             if event.event_id not in ids:
                 less.accept(self.model, event, 0)
+        less.alone = [entry for entry in lead.alone if entry.event.event_id not in ids]
         less.as_of_s, less.hot, less.hot_since_s = lead.as_of_s, lead.hot, lead.hot_since_s
         less.stage, less.last_alert_s = lead.stage, lead.last_alert_s
         return less
@@ -233,9 +235,12 @@ class Linked(Partition):
         if mail.cause != "link":
             self._merged_into.add(key)
             self.sent.append((offset, answered(mail.source, key)))
-        for id in ids:
+        self._renew(offset, lead, max(lead.as_of_s, memory.as_of, told.now_s))
+        # A retry may say another time; which copy counts was for the other lead to see, where each came.
+        times_s = [int.from_bytes(memory.times[n : n + 4], "little") for n in range(0, len(memory.times), 4)]
+        for id, at_s in zip(ids, times_s, strict=True):
             if not lead.has(id):
-                lead.accept(self.model, self._find(id), told.now_s)
+                lead.accept(self.model, self._find(id, at_s), told.now_s)
         assert not lead.late, "the stories know no such old events"
         lead.as_of_s = max(lead.as_of_s, memory.as_of, told.now_s)
         lead.last_alert_s = max(filter(None, (lead.last_alert_s, memory.alerted_at)), default=None)

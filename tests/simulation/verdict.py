@@ -137,7 +137,7 @@ def _told(world: World, log: dict[int, list[MemoryRecord]], events: dict[bytes, 
             for it in world.committed(topic, partition)
             if it.value is not None
         ]
-        oracle = Linked(rules, words(said), events.__getitem__)
+        oracle = Linked(rules, words(said), lambda id, _: events[id])
         oracle.tell(records)
         yield from _said(partition, oracle, said)
         yield from _states(world, partition, oracle)
@@ -203,7 +203,9 @@ def _states(world: World, partition: int, oracle: Linked) -> Iterator[str]:
     for lead in oracle.told.leads.values():
         state = decode(last[lead.lead_id.encode()] or b"")
         assert isinstance(state, LeadState)
-        yield from _asserted(f"{state}", lambda state=state, lead=lead: compare_state(state, lead, oracle.model))
+        yield from _asserted(
+            f"{state}", lambda state=state, lead=lead: compare_state(state, lead, lead.judged_by or oracle.model)
+        )
 
 
 def _events(world: World, events: dict[bytes, Event]) -> Iterator[str]:
