@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from agents.lane.config import LaneConfig
 from streams.compiled import lead_fold
 from streams.publish import INBOX
@@ -27,6 +29,7 @@ def leads_config(
     rules: Rules,
     prefix: str = "",
     accept_poison: int = 0,
+    skip: Collection[tuple[int, int]] = (),
     instance_id: str | None = None,
     metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
@@ -34,6 +37,7 @@ def leads_config(
     """The lane of a leads worker.
 
     `accept_poison`: so many records of each partition that cannot be read are let through before the gauge counts.
+    `skip`: (partition, offset) of inbox records that are rejected, because folding them failed.
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
     return LaneConfig(
@@ -42,7 +46,9 @@ def leads_config(
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=partitions,
-        fold_factory=lambda partition, states: lead_fold(partition, states, rules, partitions, accept_poison),
+        fold_factory=lambda partition, states: lead_fold(
+            partition, states, rules, partitions, accept_poison, frozenset(at for of, at in skip if of == partition)
+        ),
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

@@ -5,12 +5,15 @@ Both publish the same, to the byte: Python is the definition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import takewhile
 from typing import cast
 
 from streams import state
 from streams.fold import InboxRecord, Sealed
 from streams.lead_fold import CLOCK, LeadFold
+from streams.poison import unfoldable
+from streams.publish import INBOX
 from streams.rules import Rules
 from streams.state import Lead
 
@@ -23,11 +26,16 @@ IS_COMPILED: bool = Kernel is not None
 
 
 def lead_fold(
-    partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
+    partition: int,
+    states: dict[bytes, bytes],
+    rules: Rules,
+    partitions: int,
+    accept_poison: int = 0,
+    skip: Set[int] = frozenset(),
 ) -> LeadFold:
     """The fastest lead fold that there is here, over one partition."""
     fold = CompiledFold if IS_COMPILED else LeadFold
-    return fold(partition, states, rules, partitions, accept_poison)
+    return fold(partition, states, rules, partitions, accept_poison, skip)
 
 
 class CompiledFold(LeadFold):
@@ -37,9 +45,15 @@ class CompiledFold(LeadFold):
     """
 
     def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
+        self,
+        partition: int,
+        states: dict[bytes, bytes],
+        rules: Rules,
+        partitions: int,
+        accept_poison: int = 0,
+        skip: Set[int] = frozenset(),
     ) -> None:
-        super().__init__(partition, states, rules, partitions, accept_poison)
+        super().__init__(partition, states, rules, partitions, accept_poison, skip)
         self._publisher.partition_of = partition_of
         remember, claim = self._agenda.add, self._forwarding.claim
         self._kernel = Kernel(
@@ -51,7 +65,7 @@ class CompiledFold(LeadFold):
         done, count = 0, len(records)
         while done < count:
             if self._agenda.next_due > self._now:  # the kernel does not look at the agenda
-                common = self._kernel.fold(records, done, self._now)
+                common = self._fold_common(records, done)
                 self._gauge.good(common - done)
                 done = common
             if done < count:
@@ -70,6 +84,15 @@ class CompiledFold(LeadFold):
         self._touched.clear()
         self._looked_at = 0
         return Sealed(changes, self._publisher.take())
+
+    def _fold_common(self, records: Sequence[InboxRecord], start: int) -> int:
+        """The place of the first record from `start` on that is left to Python."""
+        if self._skip:
+            records = list(takewhile(lambda record: record.offset not in self._skip, records))
+        try:
+            return self._kernel.fold(records, start, self._now) if start < len(records) else start
+        except Exception as error:
+            raise unfoldable("leads", INBOX, self._partition, records[self._kernel.place], error) from error
 
     def _judge_changed(self, record: InboxRecord, key: bytes, kind: str, event_id: bytes | None, fell: bool) -> None:
         """Stage and heat of a lead that the kernel has changed."""

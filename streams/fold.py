@@ -49,6 +49,13 @@ class Sealed(NamedTuple):
     outputs: list[Output]
 
 
+class Unfoldable(Exception):  # noqa: N818  it says what the record is
+    """Folding a record raised what no record should: a fault of the fold or its rules.  The open batch is void.
+
+    Its text says what was raised, where, and what mends it.
+    """
+
+
 class PartitionFold(Protocol):
     """A fold over one partition, with an open batch."""
 
@@ -57,6 +64,8 @@ class PartitionFold(Protocol):
 
         Returns how many were consumed.  Fewer than given: the next one stays unread, and the partition pauses for the
         reason that `ready` tells; where it tells none, the batch is full: seal it, and give the rest again.
+
+        Raises Unfoldable.
         """
 
     def seal(self) -> Sealed:

@@ -13,6 +13,9 @@ def partition_of(key: bytes, partitions: int) -> int:
 class Kernel:
     """Folds the common records of one partition."""
 
+    place: int
+    """Of the record that was folded last, in the records given."""
+
     def __init__(
         self,
         rules: Rules,

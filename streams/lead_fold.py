@@ -6,7 +6,7 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import cast
 
 from schemas.codec import Undecodable, decode
@@ -14,7 +14,7 @@ from schemas.fields import engagement_fields
 from schemas.head import ENGAGEMENTS, engagement_head, is_unknown_mail, mail_name, record_name, tick_at
 from schemas.records import Mail
 from schemas.wire import PREFIX_SIZE
-from streams import state
+from streams import poison, state
 from streams.agenda import Agenda
 from streams.conditions import fitting
 from streams.contact import MOST_CHARACTERS, first_known, learn, reachable, verify
@@ -24,7 +24,7 @@ from streams.ledger import add, holds, new_lead, rebuild
 from streams.lifecycle import INQUIRY, MQL, VISITOR, next_stage
 from streams.links import ID
 from streams.news import News, read_news
-from streams.poison import LAST_MS, MEND, MOST_BYTES, NewerMail, PoisonGauge, dead_letter, flood, place
+from streams.poison import LAST_MS, MOST_BYTES, NewerMail, PoisonGauge
 from streams.publish import INBOX, Publisher
 from streams.reasons import keep_titles
 from streams.rules import DAY_S, Rules
@@ -50,10 +50,16 @@ class LeadFold:
     """The lead fold over one partition; implements streams.fold.PartitionFold."""
 
     def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
+        self,
+        partition: int,
+        states: dict[bytes, bytes],
+        rules: Rules,
+        partitions: int,
+        accept_poison: int = 0,
+        skip: Set[int] = frozenset(),
     ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
-        self._gauge = PoisonGauge(accept_poison)
+        self._gauge, self._skip = PoisonGauge(accept_poison), skip
         self._paused: str | None = None
         self._looked_at = 0
         """Leads that the open batch has looked at because something may be due."""
@@ -71,12 +77,14 @@ class LeadFold:
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
-        apply, publisher, consumed, good = self._apply, self._publisher, 0, 0
+        apply, publisher, skip, consumed, good = self._apply, self._publisher, self._skip, 0, 0
         for record in records:
             if self._looked_at >= FULL:
                 break
             publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
+                if skip:
+                    poison.skipped(record, skip)
                 apply(record)
             except NewerMail as newer:
                 self._paused = str(newer)
@@ -86,6 +94,8 @@ class LeadFold:
                 good = 0
                 if not self._reject(record, error.code, error.reason):
                     break
+            except Exception as error:
+                raise poison.unfoldable("leads", INBOX, self._partition, record, error) from error
             else:
                 good += 1
             consumed += 1
@@ -379,7 +389,7 @@ class LeadFold:
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
         if not self._gauge.poison():
-            self._paused = flood("leads", place(INBOX, self._partition, record), code, reason)
+            self._paused = poison.flood("leads", poison.place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
+        self._publisher.reject(poison.dead_letter(INBOX, self._partition, record, code, reason, poison.MEND))
         return True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 
 from schemas.records import Rejected
-from streams.fold import InboxRecord
+from schemas.wire import Undecodable
+from streams.fold import InboxRecord, Unfoldable
 
 WINDOW = 10_000
 MOST = 100
@@ -70,6 +72,21 @@ def dead_letter(inbox: str, partition: int, record: InboxRecord, code: str, reas
         topic=inbox,
         partition=partition,
         offset=record.offset,
+    )
+
+
+def skipped(record: InboxRecord, skip: Set[int]) -> None:
+    """Raise Undecodable for a record of which a person has decided that it is not to be folded."""
+    if record.offset in skip:
+        raise Undecodable("skipped", "folding it failed, and a person has decided to do without it")
+
+
+def unfoldable(role: str, inbox: str, partition: int, record: InboxRecord, error: Exception) -> Unfoldable:
+    """That folding a record failed, in words."""
+    return Unfoldable(
+        f"folding failed: {error!r}\n  where: {place(inbox, partition, record)}\n"
+        "  remedy: run a release, or rules, that can fold it; or have it rejected: "
+        f"handraise worker {role} --skip {partition}:{record.offset}"
     )
 
 

@@ -7,13 +7,14 @@ cut into batches changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 
 from schemas.codec import decode, encode
 from schemas.records import Activity, Engagement, Presence, RaisedHand, Tick, Waited, Waiting
 from schemas.wire import LOCK, PREFIX_SIZE, Undecodable
+from streams import poison
 from streams.desk import words
 from streams.desk.activities import Activities
 from streams.desk.cases import KEPT_MS, Cases
@@ -26,7 +27,7 @@ from streams.desk.state import Ask, Case
 from streams.desk.zones import DAY_MS
 from streams.fold import InboxRecord, Sealed
 from streams.links import ID
-from streams.poison import LAST_MS, MEND, NewerMail, PoisonGauge, dead_letter, flood, place
+from streams.poison import LAST_MS, NewerMail, PoisonGauge
 
 MOST_DUE = 500
 """Due items that one record fires; a batch that has fired so many is full."""
@@ -46,10 +47,16 @@ class DeskFold:
     """The desk over its one partition; implements streams.fold.PartitionFold."""
 
     def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: DeskRules, partitions: int, accept_poison: int = 0
+        self,
+        partition: int,
+        states: dict[bytes, bytes],
+        rules: DeskRules,
+        partitions: int,
+        accept_poison: int = 0,
+        skip: Set[int] = frozenset(),
     ) -> None:
         self._partition, self._rules = partition, rules
-        self._gauge = PoisonGauge(accept_poison)
+        self._gauge, self._skip = PoisonGauge(accept_poison), skip
         self._paused: str | None = None
         self._fired = 0
         """Due items that the open batch has fired."""
@@ -69,6 +76,8 @@ class DeskFold:
                 return index
             self._publisher.begin(record.offset)
             try:
+                if self._skip:
+                    poison.skipped(record, self._skip)
                 self._apply(record)
             except NewerMail as newer:
                 self._paused = str(newer)
@@ -76,6 +85,8 @@ class DeskFold:
             except Undecodable as error:
                 if not self._reject(record, error.code, error.reason):
                     return index
+            except Exception as error:
+                raise poison.unfoldable("desk", INBOX, self._partition, record, error) from error
             else:
                 self._gauge.good(1)
         return len(records)
@@ -221,9 +232,9 @@ class DeskFold:
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
         if not self._gauge.poison():
-            self._paused = flood("desk", place(INBOX, self._partition, record), code, reason)
+            self._paused = poison.flood("desk", poison.place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
+        self._publisher.reject(poison.dead_letter(INBOX, self._partition, record, code, reason, poison.MEND))
         return True
 
 
