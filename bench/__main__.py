@@ -1,7 +1,8 @@
-"""``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json.
+"""``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json, add to bench/history.jsonl.
 
-Names: leads, desk, mirror, console, latency, restart, memory, gateway; without any, all of them.  The file keeps the
-rows of benchmarks that were not run, so that one can be repeated alone.
+Names: leads, desk, mirror, console, latency, restart, memory, gateway, peers; without any, all of them.  The file keeps
+the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has fallen against
+the runs before it (bench/history.py says how that is judged).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import console, desk, gateway, latency, leads, memory, mirror, restart
-from bench.kit import Row
+from bench import console, desk, gateway, history, latency, leads, memory, mirror, restart
+from bench.kit import Row, yardstick_ns
+from bench.peers import compare
 from handraise.settings import ROOT
 
 FILE = ROOT / "build" / "bench.json"
@@ -34,21 +36,26 @@ def main(arguments: list[str]) -> int:
     benchmarks = _benchmarks(given.quick, given.profile)
     if unknown := [name for name in given.names if name not in benchmarks]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; name any of: {', '.join(benchmarks)}")
-    rows = _kept()
+    rows, fallen = _kept(), list[str]()
     for name in given.names or benchmarks:
-        began, load = time.monotonic(), os.getloadavg()[0]
+        began, load, yardstick = time.monotonic(), os.getloadavg()[0], yardstick_ns()
         print(f"{name} …", file=sys.stderr, flush=True)
         measured = benchmarks[name]()
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        marks = {
-            "benchmark": name,
-            "at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
-            "load_before": round(load, 1),
-        }
-        rows = [row for row in rows if row.get("benchmark") != name] + [{**row, **marks} for row in measured]
+        at = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
+        marks = {"benchmark": name, "at": at, "load_before": round(load, 1)}
+        fresh = [{**row, **marks} for row in measured]
+        rows = [row for row in rows if row.get("benchmark") != name] + fresh
         _write(rows)
-        print(table([row for row in rows if row["benchmark"] == name]), flush=True)
-    return 0
+        print(table(fresh), flush=True)
+        if not given.quick:
+            pace = min(yardstick, yardstick_ns())
+            entries = history.entries(fresh, pace, at, history.commit(), history.machine())
+            fallen += history.falls(entries, history.read())
+            history.append(entries)
+    for phrase in fallen:
+        print(f"fallen: {phrase}", file=sys.stderr)
+    return 1 if fallen else 0
 
 
 def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]]:
@@ -62,6 +69,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
             "restart": lambda: restart.run(leads=20_000, runs=1),
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),
+            "peers": lambda: compare.run(leads=1_000, runs=1, seconds=2.0),
         }
     return {
         "leads": lambda: leads.run(profile=profile),
@@ -72,6 +80,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
         "restart": restart.run,
         "memory": memory.run,
         "gateway": gateway.run,
+        "peers": compare.run,
     }
 
 

@@ -1,4 +1,4 @@
-"""The figures of docs/performance.md, from build/bench.json: ``python -m bench.document``."""
+"""``python -m bench.document``: from build/bench.json the figures of docs/performance.md, and docs/peers.svg."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bench.kit import Row
+from bench.peers.chart import chart
+from bench.peers.compare import SIMPLE
+from bench.peers.contenders import CONTENDERS
+from bench.peers.page import tables
 from handraise.settings import ROOT
 
 SOURCE = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "peers.svg"
 BEGIN, END = "<!-- figures: python -m bench.document -->", "<!-- end of figures -->"
 
 
@@ -27,6 +32,8 @@ class _Figure(NamedTuple):
     reached: Callable[[float], bool]
 
 
+_LATE = len(CONTENDERS) + 1
+"""The row of our latency: the whole fold and the contenders stand before it."""
 _FIGURES = (
     _Figure(
         "leads", 0, "lead fold through the lane, per core", "events_per_s_per_core", "events/s", "≥ 60,000",
@@ -62,6 +69,17 @@ _FIGURES = (
         "gateway", 0, "gateway, batches of 20, per core", "events_per_s_per_core", "events/s", "≥ 15,000",
         lambda it: it >= 15_000,
     ),
+    _Figure(
+        "peers", 1, "simple job: our cost over warm Kafka Streams' (Avro, exactly once)", "of_kafka_streams", "×",
+        "≤ 1.3", lambda it: it <= 1.3,
+    ),
+    _Figure(
+        "peers", 1, "simple job: the cost of the best other Python over ours", "best_python", "×", "≥ 2",
+        lambda it: it >= 2,
+    ),
+    _Figure("peers", 1, "simple job: the cost of a Faust agent over ours", "faust", "×", "≥ 25", lambda it: it >= 25),
+    _Figure("peers", _LATE, "simple job: alert at 1,000 events/s, p50", "p50_ms", "ms", "≤ 25", lambda it: it <= 25),
+    _Figure("peers", _LATE, "the same, p99", "p99_ms", "ms", "≤ 60", lambda it: it <= 60),
 )  # fmt: skip
 _COMMON = ("contender", "job", "runs", "benchmark", "at", "load_before")
 
@@ -81,13 +99,21 @@ def figures(rows: list[Row]) -> str:
         "All of it, as measured (names as in `build/bench.json`; CPU in µs an event, medians of the runs):",
         "",
     ]
-    for row in rows:
+    peers = [row for row in rows if row.get("benchmark") == "peers"]
+    for row in (row for row in rows if row not in peers):
         lines.append(
             f"* **{row['contender']}**, {row['job']} ({row.get('at')}, load before: {row.get('load_before')})  "
         )
         shown = [f"{name} {value:,}" for name, value in row.items() if name not in _COMMON and _is_number(value)]
         runs = "" if len(row["runs"]) < 2 else f"; runs {', '.join(map(str, row['runs']))}"
         lines.append(f"  {', '.join(shown)}{runs}")
+    if peers:
+        lines += [
+            "",
+            f"Beside others ({peers[0]['at']}, load before: {peers[0]['load_before']}; `python -m bench peers`):",
+            "",
+        ]
+        lines += tables(peers)
     return "\n".join(lines)
 
 
@@ -96,12 +122,15 @@ def _is_number(value: object) -> bool:
 
 
 def main() -> int:
-    """Put the figures into the page; returns the exit code."""
+    """Put the figures into the page and draw the picture; returns the exit code."""
     page = PAGE.read_text()
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     assert begin and end, f"{PAGE} has no place for figures: {BEGIN} … {END}"
-    PAGE.write_text(f"{before}{BEGIN}\n{figures(json.loads(SOURCE.read_text()))}\n{END}{after}")
+    rows = json.loads(SOURCE.read_text())
+    PAGE.write_text(f"{before}{BEGIN}\n{figures(rows)}\n{END}{after}")
+    if compared := [row for row in rows if row.get("job") == SIMPLE]:
+        PICTURE.write_text(chart(compared))
     return 0
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import start_kafka
 from deploy.redis_server import start_redis
@@ -107,6 +108,17 @@ def environment(kafka: str, prefix: str, partitions: int = PARTITIONS, **more: s
 async def create_topics(kafka: str, prefix: str, partitions: int = PARTITIONS) -> None:
     """All topics of the topic table."""
     await topics.create(settings(kafka, prefix, partitions))
+
+
+async def create(kafka: str, names: Sequence[str], partitions: int = PARTITIONS) -> None:
+    """Topics of those very names, with the broker's own settings."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await client.start()
+    try:
+        answer = await client.create_topics([NewTopic(name, partitions, 1) for name in names])
+        assert not any(code for _, code, *_ in answer.topic_errors), answer
+    finally:
+        await client.close()
 
 
 async def preload(kafka: str, topic: str, parts: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import marshal
+import os
 import statistics
 import sys
 import tempfile
@@ -67,7 +68,7 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
             ):
                 prefix = f"bench{number}{name}{end_ms}."
                 count = sum(map(len, told.values()))
-                found[name].append(asyncio.run(_through_lane(kafka, prefix, told, count, fold)))
+                found[name].append(asyncio.run(through_lane(kafka, prefix, told, count, fold)))
             found["alone"].append(_alone("measure", file.name, "compiled"))
             found["python"].append(_alone("measure", file.name, "python"))
             found["signing_in"].append(_alone("measure", signing_in.name, "compiled"))
@@ -75,7 +76,7 @@ def run(kafka: str | None = None, leads: int = 30_000, runs: int = 3, profile: b
             LANE_PROFILE.parent.mkdir(exist_ok=True)
             _alone("profile", file.name, str(PROFILE))
             prefix = f"bench-profile{end_ms}."
-            asyncio.run(_through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
+            asyncio.run(through_lane(kafka, prefix, parts, len(events), "leads", str(LANE_PROFILE)))
     job = f"{len(events)} events of {leads} leads, Avro of {size:.0f} B on average, {kit.PARTITIONS} partitions"
     return [_median(_NAMES[name], job, measured) for name, measured in found.items()]
 
@@ -99,15 +100,27 @@ def _median(name: str, job: str, measured: list[Row]) -> Row:
     return kit.row(name, job, costs, rss, **further)
 
 
-async def _through_lane(
-    kafka: str, prefix: str, parts: dict[int, list[tuple[bytes, bytes]]], events: int, fold: str, *profile: str
+async def through_lane(
+    kafka: str,
+    prefix: str,
+    parts: dict[int, list[tuple[bytes, bytes]]],
+    events: int,
+    fold: str,
+    *profile: str,
+    core: int | None = None,
 ) -> Row:
+    """So many events through one worker, in new topics: its CPU, its memory, and what its lane says of itself.
+
+    `core`: the core it keeps to.
+    """
     await kit.create_topics(kafka, prefix)
     await kit.preload(kafka, f"{prefix}lead.events", parts)
     port = free_port()
     arguments = ("-m", "bench.worker", kafka, prefix, str(kit.PARTITIONS), str(port), str(events), fold, *profile)
     yardstick = kit.yardstick_ns()
     with kit.process(*arguments) as worker:
+        if core is not None:
+            os.sched_setaffinity(worker.child.pid, {core})
         cpu_s, began_s = (float(word) for word in worker.line("first ").split())
         before = worker.usage()
         worker.line("all")

@@ -97,6 +97,9 @@ class KafkaAppender:
         self._buffer_bytes, self._patience_s = buffer_bytes, patience_s
         self._bytes = 0
         self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._waiting: dict[_Receipt, float] = {}
+        """The calls that wait, and until when by the loop's clock; the oldest first."""
+        self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._producer: asyncio.Future[AIOKafkaProducer] | None = None
         self._idle = asyncio.Event()
@@ -120,21 +123,24 @@ class KafkaAppender:
             return
         loop = asyncio.get_running_loop()
         lanes = [self._lane(row.topic, row.partition) for row in rows]
-        self._refuse_if_stuck(lanes, loop.time())
+        now = loop.time()
+        self._refuse_if_stuck(lanes, now)
         size = sum(map(_size, rows))
         if self._bytes + size > self._buffer_bytes:
             raise Unavailable(f"{self._bytes} bytes wait for Kafka, as many as may wait")
         self._bytes += size
         self._idle.clear()
         receipt = _Receipt(len(rows), loop.create_future())
+        self._waiting[receipt] = deadline = now + self._patience_s
+        if self._alarm is None:
+            self._alarm = loop.call_at(deadline, self._lose_patience)
         for lane, row in zip(lanes, rows, strict=True):
             lane.waiting.append((receipt, row))
             lane.wake.set()
         try:
-            async with asyncio.timeout(self._patience_s):
-                await receipt.done
-        except TimeoutError:
-            raise Unavailable(f"Kafka has not confirmed within {self._patience_s} s") from None
+            await receipt.done
+        finally:
+            del self._waiting[receipt]
 
     async def ready(self) -> str | None:
         """Why nothing can be appended at the moment, or None; Kafka is asked if it has confirmed nothing lately."""
@@ -176,6 +182,17 @@ class KafkaAppender:
             if lane.busy_since is not None and now - lane.busy_since > self._patience_s:
                 waited = now - lane.busy_since
                 raise Unavailable(f"{lane.topic}/{lane.partition} has waited for Kafka for {waited:.0f} s")
+
+    def _lose_patience(self) -> None:
+        """Answer the calls that have waited too long: one alarm for all of them costs less than one for each."""
+        loop = asyncio.get_running_loop()
+        self._alarm, now = None, loop.time()
+        for receipt, deadline in self._waiting.items():
+            if deadline > now:
+                self._alarm = loop.call_at(deadline, self._lose_patience)
+                return
+            if not receipt.done.done():
+                receipt.done.set_exception(Unavailable(f"Kafka has not confirmed within {self._patience_s} s"))
 
     def _lane(self, topic: str, partition: int) -> _Lane:
         lane = self._lanes.get((topic, partition))

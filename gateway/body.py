@@ -16,6 +16,8 @@ MAX_EVENTS = 2500
 
 RAW_NULL = msgspec.Raw(b"null")
 _GZIP = b"\x1f\x8b"
+_MAX_MEMBERS = 64
+"""Of gzip in one body.  Each may be a few bytes, and costs a look at all behind it."""
 _REMEDY = "send JSON in UTF-8 as Segment's HTTP API has it, plain or gzipped"
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}\Z")
@@ -93,17 +95,24 @@ def _cut(body: bytes, path: str, batch: bool) -> Parcel:
 
 
 def _inflate(body: bytes, path: str) -> bytes:
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        inflated = inflater.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error as error:
-        what = f"the body begins like gzip and is not: {error}"
-        raise Problem(HTTPStatus.BAD_REQUEST, "bad_gzip", what, path, _REMEDY) from None
-    if len(inflated) > MAX_BODY_BYTES:
-        raise too_large(path)
-    if not inflater.eof:
-        raise Problem(HTTPStatus.BAD_REQUEST, "bad_gzip", "the gzipped body is cut short", path, _REMEDY)
-    return inflated
+    """Inflate a body, whose members (gzip may be appended to gzip) belong together."""
+    inflated = b""
+    for _ in range(_MAX_MEMBERS):
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            inflated += inflater.decompress(body, MAX_BODY_BYTES + 1 - len(inflated))
+        except zlib.error as error:
+            what = f"the body begins like gzip and is not: {error}"
+            raise Problem(HTTPStatus.BAD_REQUEST, "bad_gzip", what, path, _REMEDY) from None
+        if len(inflated) > MAX_BODY_BYTES:
+            raise too_large(path)
+        if not inflater.eof:
+            raise Problem(HTTPStatus.BAD_REQUEST, "bad_gzip", "the gzipped body is cut short", path, _REMEDY)
+        body = inflater.unused_data
+        if not body:
+            return inflated
+    what = f"the gzipped body has more than {_MAX_MEMBERS} members"
+    raise Problem(HTTPStatus.BAD_REQUEST, "bad_gzip", what, path, _REMEDY)
 
 
 def _mend(escape: re.Match[bytes]) -> bytes:

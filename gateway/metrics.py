@@ -48,6 +48,18 @@ class Metrics:
             "Bytes of records that Kafka has not confirmed yet.",
             registry=self.registry,
         )
+        self.connections = Gauge(
+            "handraise_gateway_connections",
+            "Connections of clients that are open.",
+            registry=self.registry,
+        )
+        self.connections_cut = Counter(
+            "handraise_gateway_connections_cut_total",
+            "Connections ended before their client was done: out of time (opened, head, body, answer, idle, linger, "
+            "closing: what was waited for), no HTTP (unreadable, overhead), too many (made_room, no_room).",
+            ["why"],
+            registry=self.registry,
+        )
         self.producers_replaced = Counter(
             "handraise_gateway_producers_replaced_total",
             "Kafka producers that broke and were replaced.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http import HTTPStatus
 from pathlib import Path
@@ -56,7 +57,10 @@ class BrowserBuild:
 class Pages:
     """The handlers, over what they show."""
 
-    def __init__(self, sources: Sources, appender: Appender, metrics: Metrics, build: BrowserBuild) -> None:
+    def __init__(
+        self, sources: Sources, appender: Appender, metrics: Metrics, build: BrowserBuild, stop: asyncio.Event
+    ) -> None:
+        self._stop = stop
         self._sources, self._appender, self._metrics, self._build = sources, appender, metrics, build
 
     def app(self) -> Starlette:
@@ -78,8 +82,8 @@ class Pages:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """Ready: events can be stored; else 503 and why not."""
-        why = await self._appender.ready()
+        """Ready: events can be stored, and the gateway stays; else 503 and why not."""
+        why = "the gateway is ending" if self._stop.is_set() else await self._appender.ready()
         if why is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": why}, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -15,8 +16,10 @@ from aiokafka.errors import KafkaError
 
 from gateway import facts, sources
 from gateway.appender import Appender, KafkaAppender, Unavailable
+from gateway.connection import ASGI, Limits
 from gateway.ingest import PATHS, Ingest
 from gateway.known import NoReadSide, ReadSide, RedisReadSide
+from gateway.listener import BACKLOG, Listener
 from gateway.metrics import Metrics
 from gateway.pages import BrowserBuild, Pages
 from gateway.request import Receive, Scope, Send
@@ -32,9 +35,6 @@ log = structlog.get_logger()
 
 _TOPICS = ("lead.events", "desk.events", "engagement.rejected")
 _RETRY_S = 0.5
-_GRACEFUL_S = 20
-
-ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,9 @@ class GatewayConfig:
     """How long a request waits for Kafka; SDKs wait 10 to 15 s for the answer."""
     connect_s: float = 30.0
     """How long to try to reach Kafka at the start."""
+    drain_s: float = 0.0
+    """How long to serve on, without being ready, when told to end."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class Gateway:
@@ -90,8 +93,9 @@ def make_app(
     metrics: Metrics | None = None,
     now: Callable[[], int] | None = None,
     read_side: ReadSide | None = None,
+    stop: asyncio.Event | None = None,
 ) -> Gateway:
-    """The application over an appender that somebody else starts and closes.
+    """The application over an appender that somebody else starts and closes; not ready once `stop` is set.
 
     Raises RuleError for a broken rules file and ValueError for an impossible id key.
     """
@@ -109,7 +113,8 @@ def make_app(
         config.buffer_bytes,
         now or _wall_clock_ms,
     )
-    return Gateway(ingest, Pages(known, appender, metrics, BrowserBuild(config.browser_build)).app())
+    pages = Pages(known, appender, metrics, BrowserBuild(config.browser_build), stop or asyncio.Event())
+    return Gateway(ingest, pages.app())
 
 
 async def serve(
@@ -120,14 +125,14 @@ async def serve(
     `started` is called with host and port when the port is open.  Raises StartError or RuleError, before any request
     is taken, when the gateway could not keep its promise: no Kafka, no topic, another partition count or id key.
     """
-    metrics = Metrics()
+    metrics, ending = Metrics(), stop or asyncio.Event()
     names = {name: physical(name, config.prefix) for name in _TOPICS}
     appender = KafkaAppender(
         config.bootstrap, names, metrics, buffer_bytes=config.buffer_bytes, patience_s=config.patience_s
     )
     metrics.buffer_bytes.set_function(appender.buffered_bytes)
     read_side = RedisReadSide(config.redis, config.prefix, metrics) if config.redis else None
-    app = make_app(config, appender, metrics, read_side=read_side)
+    app = make_app(config, appender, metrics, read_side=read_side, stop=ending)
     server.tune_collector()
     await check_topics(config)
     await check_id_key(config)
@@ -138,13 +143,17 @@ async def serve(
         raise StartError(str(why), where, "start Kafka (`make up`), or correct the address") from why
     if read_side is not None:
         await read_side.start()
-    try:
-        with server.listen(config.host, config.port, "HANDRAISE_GATEWAY") as listener:
-            await server.serve(app, listener, _GRACEFUL_S, stop, started)
-    finally:
-        await appender.close()
-        if read_side is not None:
-            await read_side.close()
+    with contextlib.nullcontext() if stop else server.stopped_by_signals(ending):
+        try:
+            with server.listen(config.host, config.port, "HANDRAISE_GATEWAY") as listening:
+                listening.listen(BACKLOG)
+                if started is not None:
+                    started(*listening.getsockname()[:2])
+                await Listener(app, config.limits, metrics).serve(listening, ending, config.drain_s)
+        finally:
+            await appender.close()
+            if read_side is not None:
+                await read_side.close()
 
 
 def run(config: GatewayConfig, started: server.Started | None = None) -> None:

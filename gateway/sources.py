@@ -95,6 +95,10 @@ class Sources:
         """The source of a write key, None if nobody has it."""
         return self._by_key.get(key)
 
+    def only(self) -> Source | None:
+        """The source if there is but one."""
+        return next(iter(self._by_key.values())) if len(self._by_key) == 1 else None
+
     def allow(self, origin: str) -> bool:
         """Whether any source allows the origin: all that can be said of a preflight, which carries no write key."""
         return any(source.allows(origin) for source in self._by_key.values())

@@ -13,6 +13,7 @@ from handraise.console_commands import console, password
 from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
 from handraise.options import as_json, by_name, run_to_end, settings
+from handraise.replay_commands import replay
 from handraise.settings import VARIABLES
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -59,6 +60,7 @@ def run(arguments: list[str]) -> int:
 cli.add_command(desk_group)
 cli.add_command(audit)
 cli.add_command(console)
+cli.add_command(replay)
 cli.add_command(password)
 
 

@@ -27,12 +27,12 @@ from streams.score import behaviour
 from streams.state import Lead
 
 
-def read_time(text: str) -> int:
-    """An ISO 8601 time (UTC if it names no zone) in seconds.  Raises Failure."""
+def read_time(text: str, option: str = "--at") -> int:
+    """An ISO 8601 time (UTC if it names no zone) in seconds.  Raises Failure, which names the option."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Failure(f'"{text}" is no time', "--at", "write it as 2026-11-22T14:03:00Z, or 2026-11-22") from None
+        raise Failure(f'"{text}" is no time', option, "write it as 2026-11-22T14:03:00Z, or 2026-11-22") from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 

@@ -42,6 +42,7 @@ def gateway(settings: Settings) -> None:
         host=settings.gateway.host,
         port=settings.gateway.port,
         rules_folder=str(settings.rules),
+        drain_s=settings.drain,
     )
     try:
         run(config, started=lambda host, port: log.info("gateway serves", url=f"http://{host}:{port}"))

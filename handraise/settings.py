@@ -46,6 +46,8 @@ class Settings:
     kafka: str
     redis: str
     gateway: Address
+    drain: int
+    """Seconds for which a gateway that was told to end serves on, not being ready."""
     console: Address
     rules: Path
     partitions: int
@@ -115,6 +117,9 @@ VARIABLES = (
         "HANDRAISE_REDIS", "redis", "redis://127.0.0.1:6379/0", "where `make up` starts it", _url("redis", "rediss")
     ),
     Variable("HANDRAISE_GATEWAY", "gateway", "127.0.0.1:8080", "loopback: a public door is for a purpose", _address),
+    Variable(
+        "HANDRAISE_DRAIN", "drain", "0", "seconds to serve on after SIGTERM; no front follows /readyz", _between(0, 300)
+    ),
     Variable("HANDRAISE_CONSOLE", "console", "127.0.0.1:8081", "loopback, beside the gateway", _address),
     Variable("HANDRAISE_RULES", "rules", str(ROOT / "rules"), "the rules that are shipped", Path),
     Variable(

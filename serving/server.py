@@ -57,12 +57,12 @@ async def serve(
     Requests in flight have `graceful_s` seconds to end; `ending` is called first, for streams that never end by
     themselves.  With `proxy_headers` a proxy on this machine says whether visitors came by https.
     """
-    loop = asyncio.get_running_loop()
-    signals: tuple[signal.Signals, ...] = ()
     if stop is None:
-        stop, signals = asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
-        for each in signals:
-            loop.add_signal_handler(each, stop.set)
+        stop = asyncio.Event()
+        with stopped_by_signals(stop):
+            await serve(app, listener, graceful_s, stop, started, proxy_headers=proxy_headers, ending=ending)
+        return
+    loop = asyncio.get_running_loop()
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -86,8 +86,23 @@ async def serve(
             ending()
         server.should_exit = True
         await serving
-        for each in signals:  # not before: a second SIGTERM must not cut short what the first one asked for
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Have SIGTERM and SIGINT set `stop`: a second one does not cut short what the first one began.
+
+    After the block they are ignored: the process is at its end.
+    """
+    loop, signals = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        loop.add_signal_handler(each, stop.set)
+    try:
+        yield
+    finally:
+        for each in signals:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_IGN)
 
 
 def tune_collector() -> None:

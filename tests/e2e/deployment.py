@@ -37,11 +37,11 @@ def until(condition: Callable[[], T], what: str, deadline_s: float = 60.0) -> T:
 class Child:
     """One process of ours, what it logs, and where it serves."""
 
-    def __init__(self, words: list[str], env: dict[str, str], log_file: Path) -> None:
+    def __init__(self, words: list[str], env: dict[str, str], log_file: Path, module: str = "handraise") -> None:
         self.words, self._log_file = words, log_file
         with log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "handraise", *words],
+                [sys.executable, "-m", module, *words],
                 env=env,
                 cwd=log_file.parent,
                 stdin=subprocess.DEVNULL,

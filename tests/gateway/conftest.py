@@ -1,12 +1,13 @@
 """What the gateway's tests share: an application in memory with a clock that stands."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvloop
 
 from gateway.metrics import Metrics
 from gateway.server import Gateway, GatewayConfig, make_app
@@ -53,6 +54,11 @@ def config(**changes: Any) -> GatewayConfig:
             **changes,
         }
     )
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """The tests of the gateway run in its event loop."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclass

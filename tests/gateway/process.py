@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from gateway.connection import Limits
 from gateway.server import GatewayConfig, run
 from serving.server import StartError
 from tests.gateway.conftest import ROOT, config
@@ -30,6 +31,7 @@ def parsed(word: str) -> GatewayConfig:
     """The configuration in that word."""
     fields = json.loads(base64.b64decode(word))
     fields["id_secret"], fields["browser_build"] = bytes.fromhex(fields["id_secret"]), Path(fields["browser_build"])
+    fields["limits"] = Limits(*fields["limits"])
     return GatewayConfig(**fields)
 
 
@@ -52,8 +54,8 @@ class Running:
 
 
 @contextmanager
-def gateway(**changes: Any) -> Iterator[Running]:
-    """Run a gateway until the block ends, then end it gracefully; it must exit with 0."""
+def gateway(*, ends_with: int = 0, **changes: Any) -> Iterator[Running]:
+    """Run a gateway until the block ends, then end it gracefully if it has not ended; `ends_with`: its exit code."""
     command = [sys.executable, "-m", "tests.gateway.process", arguments(**changes)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -65,7 +67,7 @@ def gateway(**changes: Any) -> Iterator[Running]:
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
             code = child.wait(30)
-    assert code == 0, f"the gateway ended with {code}"
+    assert code == ends_with, f"the gateway ended with {code}"
 
 
 def main() -> None:

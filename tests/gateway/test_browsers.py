@@ -1,5 +1,6 @@
 """What browsers need: preflights, origins, settings, the served build; and what they say of the visitor's wish."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ async def test_the_build_is_served_with_key_and_parts(door: Door, tmp_path: Path
 
 async def test_a_missing_build_says_how_to_get_it(door: Door, tmp_path: Path) -> None:
     """Without the build: 503 that names `make setup`."""
-    pages = Pages(load("s", config().sources_text), door.appender, Metrics(), BrowserBuild(tmp_path / "standalone.js"))
+    build = BrowserBuild(tmp_path / "standalone.js")
+    pages = Pages(load("s", config().sources_text), door.appender, Metrics(), build, asyncio.Event())
     with pytest.raises(Problem, match="make setup") as raised:
         pages._build.script("demo")
     assert raised.value.status == 503

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
+import zlib
 from typing import Any
 
 import httpx
@@ -113,10 +115,15 @@ async def test_an_unknown_write_key_is_401_and_nothing_is_stored(door: Door, key
         gzip.compress(b'{"batch": []}')[:-9],
         gzip.compress(b" " * (MAX_BODY_BYTES + 1)),
         gzip.compress(gzip.compress(b'{"batch": []}')),
+        gzip.compress(b'{"batch": []}') + b"more",
+        gzip.compress(b'{"batch": []}') + gzip.compress(b"]"),
+        gzip.compress(b'{"batch": []}') + gzip.compress(b"") * 100,
+        gzip.compress(b" " * MAX_BODY_BYTES) * 60,
+        zlib.compress(b'{"batch": []}'),
         b"[" + b" " * MAX_BODY_BYTES + b"]",
         json.dumps([{}] * (MAX_EVENTS + 1)).encode(),
     ],
-    ids=range(16),
+    ids=range(21),
 )
 async def test_what_cannot_be_read_is_400_with_why(door: Door, body: bytes) -> None:
     """An unparsable or oversize body is refused as a whole, in three parts."""
@@ -124,6 +131,27 @@ async def test_what_cannot_be_read_is_400_with_why(door: Door, body: bytes) -> N
     assert answer.status_code == 400
     assert all(part in answer.json()["message"] for part in ("where: /v1/batch", "remedy: "))
     assert door.appender.rows == []
+
+
+async def test_gzip_may_have_several_members(door: Door) -> None:
+    """What is gzipped in parts is one body, and every event in it arrives."""
+    body = json.dumps({"batch": [event(messageId=str(n)) for n in range(9)]}).encode()
+    parts = b"".join(gzip.compress(body[n : n + 100]) for n in range(0, len(body), 100))
+    assert (await door.post("/v1/batch", parts)).status_code == 200
+    assert [each.message_id for each in door.appender.engagements()] == [str(n) for n in range(9)]
+
+
+async def test_ten_gigabytes_of_zeros_are_refused_without_being_made(door: Door) -> None:
+    """A gzip bomb, plain or gzipped once more, is refused before it has taken more than a body may."""
+    packer = zlib.compressobj(9, wbits=31)
+    piece = bytes(1 << 20)
+    bomb = b"".join(packer.compress(piece) for _ in range(300))  # 300 MB in 300 KB; all of it would be refused as sent
+    twice = gzip.compress(gzip.compress(bytes(10 << 20)) * 1000)  # 10 GB in a few KB
+    tracemalloc.start()
+    for body in (bomb, twice, gzip.compress(b"\n".join([gzip.compress(piece)] * 400))):
+        assert (await door.post("/v1/batch", body)).status_code == 400
+    assert tracemalloc.get_traced_memory()[1] < 20 * MAX_BODY_BYTES
+    tracemalloc.stop()
 
 
 async def test_a_body_far_over_the_limit_is_400_without_being_kept(door: Door) -> None:

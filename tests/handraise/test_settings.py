@@ -23,6 +23,7 @@ def test_every_variable_is_read() -> None:
         "HANDRAISE_KAFKA": "a:1,b:2",
         "HANDRAISE_REDIS": "rediss://r:1/2",
         "HANDRAISE_GATEWAY": "0.0.0.0:80",
+        "HANDRAISE_DRAIN": "15",
         "HANDRAISE_CONSOLE": "[::1]:81",
         "HANDRAISE_RULES": "elsewhere",
         "HANDRAISE_PARTITIONS": "4",
@@ -40,7 +41,7 @@ def test_every_variable_is_read() -> None:
         Path("elsewhere"),
         Path("s.toml"),
     )
-    assert (settings.partitions, settings.replication, settings.log) == (4, 3, "debug")
+    assert (settings.partitions, settings.replication, settings.log, settings.drain) == (4, 3, "debug", 15)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_known_one() -> None:

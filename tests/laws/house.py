@@ -39,7 +39,9 @@ ROOMS = {
         | frozenset({"redis", "httpx", "aiosmtplib"}),
     ),
     "serving": Room(packages=frozenset({"uvicorn"})),
-    "gateway": Room(frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis"})),
+    "gateway": Room(
+        frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis", "httptools"})
+    ),
     "console": Room(
         frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette"}
     ),

@@ -1,0 +1,225 @@
+"""Recorded inboxes folded again, beside what was published and remembered: equal to the byte, or the first difference.
+
+A partition is verified by itself: its recorded inbox holds ticks and mail, so nothing else is needed.  How far is
+told by the cursor in its changelog.  What stands on the topics when all begins must be said by that inbox; what the
+inbox says must stand there.  Memory: the states, twice, and a few megabytes for each topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents import desk, leads
+from agents.lane.cursor import CursorUnreadable
+from agents.lane.log import Bounds
+from handraise.replay.compare import Comparison, Ordered, States, Stream
+from handraise.replay.difference import Difference, state_difference
+from handraise.replay.fingerprint import OFTEN, Fingerprint
+from handraise.replay.inbox import CutShort, Inbox, Remembered, remembered
+from handraise.replay.letters import Post
+from handraise.replay.pumped import Pumped
+from handraise.replay.recorded import Recorded, StoredRecord
+from streams.fold import FoldFactory, Output, PartitionFold
+from streams.publish import INBOX, WAITING
+
+BATCH = 4_000
+"""Records folded at once, as by the lane."""
+ORDERED = ("lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected", WAITING)
+COMPACTED = "lead.duplicates"
+LEAD_TOPICS = (OFTEN, *ORDERED, COMPACTED)
+DESK_TOPICS = ("lead.assignments", "desk.notices", "engagement.rejected")
+TOPICS = tuple(dict.fromkeys((INBOX, desk.INBOX, *LEAD_TOPICS, *DESK_TOPICS)))
+"""All that is read beside the changelogs."""
+_SHARED = "engagement.rejected"
+"""The gateway writes there too, and both folds."""
+
+Ends = Mapping[str, Mapping[int, Bounds]]
+"""By topic and partition, as of when all began."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one verification needs to know."""
+
+    fold: str
+    """`leads-3`: the role, and the partition of its inbox."""
+    role: str
+    partition: int
+    inbox: str
+    changelog: str
+    partitions: int
+    """Of lead.events."""
+    factory: FoldFactory
+    ends: Ends
+    folder: Path
+    """Where mail is laid down."""
+    most: Callable[[], int] = lambda: BATCH
+    """How many records to fold at once."""
+
+
+@dataclass
+class Verified:
+    """What came of one inbox partition."""
+
+    fold: str
+    records: int = 0
+    hash: str = ""
+    read_to: int = 0
+    """Where in the inbox the look for mail ended."""
+    compared: dict[str, int] = field(default_factory=dict)
+    """Records on record that are what they should be, by topic."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """Records that are not kept any more, by topic."""
+    differences: list[Difference] = field(default_factory=list)
+    """The first of each topic's partition."""
+    unverified: str = ""
+    """Why nothing can be said of it, in words."""
+
+    def add(self, comparison: Comparison) -> None:
+        """Take in what came of one topic's partition."""
+        name = comparison.name
+        self.compared[name] = self.compared.get(name, 0) + comparison.compared
+        if comparison.gone:
+            self.gone[name] = self.gone.get(name, 0) + comparison.gone
+        if comparison.difference is not None:
+            self.differences.append(comparison.difference)
+
+
+async def verify(recorded: Recorded, work: Work) -> Verified:
+    """Verify one partition of an inbox.  Raises aiokafka's KafkaError."""
+    done = Verified(work.fold)
+    try:
+        memory = await remembered(recorded, work.changelog, work.partition)
+    except CursorUnreadable as error:
+        done.unverified = str(error)
+        return done
+    first = work.ends[work.inbox][work.partition].first
+    identity = await recorded.identity(work.inbox)
+    if memory.cursor is None:
+        done.unverified = "" if not memory.states else "its changelog has states and no cursor"
+        if not memory.states and first < work.ends[work.inbox][work.partition].end:
+            done.unverified = "no worker has folded it yet"
+        done.read_to = first
+        return done
+    if identity is None or memory.cursor.topic_id != identity.topic_id:
+        done.unverified = f"its changelog belongs to another {work.inbox} than the one that is there"
+    elif first > 0:
+        done.unverified = (
+            f"retention has removed its beginning: it begins at offset {first}, and what a lead is depends on all "
+            "that was before"
+        )
+    if done.unverified:
+        done.read_to = first
+        return done
+    with Post(work.folder, work.fold) as post:
+        await _Verification(recorded, work, memory, post, done).run()
+    return done
+
+
+class _Verification:
+    """One fold over its recorded inbox, and its topics."""
+
+    def __init__(self, recorded: Recorded, work: Work, memory: Remembered, post: Post, done: Verified) -> None:
+        self._recorded, self._work, self._memory, self._post, self._done = recorded, work, memory, post, done
+        self._print = Fingerprint()
+        self._states: dict[bytes, bytes] = {}
+        self._fold: PartitionFold = work.factory(work.partition, self._states)
+        reader = recorded.reader(work.inbox, work.partition, 0)
+        is_desk = work.role == desk.ROLE
+        self._pumped = Pumped(recorded, work.ends[WAITING]) if is_desk else None
+        self._inbox = Inbox(reader, lambda records: None if is_desk else post.come(work.partition, records))
+        self._ordered: dict[tuple[str, int], Ordered] = {}
+        self._published = (
+            None if is_desk else States(OFTEN, work.partition, work.fold, self._stream(OFTEN, work.partition))
+        )
+
+    def _stream(self, topic: str, partition: int) -> Stream:
+        bounds = self._work.ends[topic][partition]
+        ours = _is_ours(self._work.role) if topic == _SHARED else _everything
+        return Stream(self._recorded.reader(topic, partition, bounds.first), ours, bounds.first, bounds.end)
+
+    async def run(self) -> None:
+        """Fold all, compare all."""
+        work, done = self._work, self._done
+        end = self._memory.cursor.next_offset if self._memory.cursor else 0
+        for topic, partition in self._places():
+            compacted = topic == COMPACTED
+            stream = self._stream(topic, partition)
+            self._ordered[topic, partition] = Ordered(topic, partition, work.fold, stream, compacted=compacted)
+        try:
+            await self._fold_all(end)
+        except CutShort as short:
+            done.unverified = str(short)
+            return
+        comparisons: list[Comparison] = [*self._ordered.values()]
+        comparisons += [self._published] if self._published else []
+        comparisons += self._pumped.comparisons if self._pumped else []
+        for comparison in comparisons:
+            await comparison.finish()
+            done.add(comparison)
+        self._compare_states()
+        done.records, done.read_to = self._inbox.count, self._inbox.read_to
+        done.hash = self._print.digest(self._states)
+
+    def _places(self) -> Sequence[tuple[str, int]]:
+        work = self._work
+        if work.role == desk.ROLE:
+            return [(topic, partition) for topic in DESK_TOPICS for partition in range(work.partitions)]
+        return [(topic, work.partition) for topic in (*ORDERED, COMPACTED)]
+
+    async def _fold_all(self, end: int) -> None:
+        folded = 0
+        while folded < end:
+            cut = await self._published.next_cut(folded, end) if self._published else None
+            folded = end if cut is None else cut
+            while run := await self._inbox.take(folded, self._work.most()):
+                if self._pumped:
+                    await self._pumped.see(run)
+                consumed = self._fold.apply(run)
+                await self._said(self._fold.seal().outputs)
+                if consumed < len(run):
+                    raise CutShort(f"at offset {run[consumed].offset} the fold stops: {self._fold.ready()}")
+            if self._published and cut is not None:
+                self._published.settle()
+
+    async def _said(self, outputs: Sequence[Output]) -> None:
+        self._print.add(outputs)
+        grouped: dict[tuple[str, int], list[Output]] = {}
+        for output in outputs:
+            grouped.setdefault(output[:2], []).append(output)
+        for place, said in grouped.items():
+            if place[0] == INBOX:
+                self._post.say(said)
+            elif place[0] == OFTEN and self._published:
+                self._published.say(said)
+            else:
+                await self._ordered[place].compare(said)
+
+    def _compare_states(self) -> None:
+        """The changelog is what the inbox gives."""
+        work, kept = self._work, self._memory.states
+        for key in sorted(kept.keys() | self._states.keys()):
+            one, other = kept.get(key), self._states.get(key)
+            if one != other:
+                different = state_difference(work.changelog, work.partition, work.fold, key, one, other)
+                self._done.differences.append(different)
+                return
+        self._done.compared[work.changelog] = len(kept)
+
+
+def _everything(record: StoredRecord, transactional: bool) -> bool:
+    return True
+
+
+def _is_ours(role: str) -> Callable[[StoredRecord, bool], bool]:
+    source = ("ce_source", f"/handraise/{role}".encode())
+    others = ("ce_source", b"/handraise/desk")
+
+    def is_ours(record: StoredRecord, transactional: bool) -> bool:
+        """What says that it is of this role; and what came in a transaction and says nothing, for the leads'."""
+        headers = record.headers
+        return source in headers or (transactional and role == leads.ROLE and others not in headers)
+
+    return is_ours
