@@ -6,7 +6,6 @@ Both publish the same, to the byte: Python is the definition.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from itertools import takewhile
 from typing import cast
 
 from streams import state
@@ -88,9 +87,10 @@ class CompiledFold(LeadFold):
     def _fold_common(self, records: Sequence[InboxRecord], start: int) -> int:
         """The place of the first record from `start` on that is left to Python."""
         if self._skip:
-            records = list(takewhile(lambda record: record.offset not in self._skip, records))
+            places = range(start, len(records))
+            records = records[: next((place for place in places if records[place].offset in self._skip), len(records))]
         try:
-            return self._kernel.fold(records, start, self._now) if start < len(records) else start
+            return self._kernel.fold(records, start, self._now)
         except Exception as error:
             raise unfoldable("leads", INBOX, self._partition, records[self._kernel.place], error) from error
 

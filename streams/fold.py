@@ -6,7 +6,7 @@ Kafka transaction.  It knows nothing else of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -77,3 +77,17 @@ class PartitionFold(Protocol):
 
 FoldFactory = Callable[[int, dict[bytes, bytes]], PartitionFold]
 """(partition, its states as recovered) -> the fold that owns and updates that dict from now on."""
+
+
+def in_batches(fold: PartitionFold, records: Sequence[InboxRecord]) -> Iterator[tuple[int, Sealed]]:
+    """Fold records in as few batches as the fold takes: how many are consumed after each, and what it came to.
+
+    The last number is less than how many were given where the fold pauses.
+    """
+    done = 0
+    while done < len(records):
+        consumed = fold.apply(records[done:])
+        done += consumed
+        yield done, fold.seal()
+        if not consumed or fold.ready() is not None:
+            return
