@@ -24,7 +24,7 @@ from streams.publish import WAITING
 ROLE = "desk"
 INBOX = "desk.events"
 CHANGELOG = "desk.changelog"
-OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "engagement.rejected")
+OUTPUTS = ("lead.assignments", "desk.notices", "lead.events", "rules.published", "engagement.rejected")
 
 SESSION_S = 3.0
 """A dead desk is noticed after so long; brokers take no shorter session unless they are told to."""
@@ -58,15 +58,20 @@ def desk_config(
     """
     place = Place()
     pump = Pump(bootstrap, prefix, partitions, place)
+
+    def fold(partition: int, states: dict[bytes, bytes]) -> PartitionFold:
+        made = DeskFold(partition, states, rules, partitions, accept_poison, frozenset(at for _, at in skip))
+        if made.rules.version != rules.version:
+            log.info("promoted rules", in_force=made.rules.version, folder=rules.version)
+        return Placed(made, place)
+
     return LaneConfig(
         bootstrap=bootstrap,
         role=ROLE,
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=1,
-        fold_factory=lambda partition, states: Placed(
-            DeskFold(partition, states, rules, partitions, accept_poison, frozenset(at for _, at in skip)), place
-        ),
+        fold_factory=fold,
         outputs=(*OUTPUTS, WAITING),
         prefix=prefix,
         instance_id=instance_id,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import structlog
+
 from agents.lane.config import LaneConfig
 from streams.compiled import lead_fold
+from streams.fold import PartitionFold
 from streams.publish import INBOX
 from streams.rules import Rules
 
@@ -20,6 +23,8 @@ OUTPUTS = (
     "engagement.rejected",
     "desk.waiting",
 )
+
+log = structlog.get_logger("agents.leads")
 
 
 def leads_config(
@@ -40,15 +45,21 @@ def leads_config(
     `skip`: (partition, offset) of inbox records that are rejected, because folding them failed.
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
+
+    def fold(partition: int, states: dict[bytes, bytes]) -> PartitionFold:
+        skipped = frozenset(offset for of, offset in skip if of == partition)
+        made = lead_fold(partition, states, rules, partitions, accept_poison, skipped)
+        if made.rules.version != rules.version:
+            log.info("promoted rules", partition=partition, in_force=made.rules.version, folder=rules.version)
+        return made
+
     return LaneConfig(
         bootstrap=bootstrap,
         role=ROLE,
         inbox=INBOX,
         changelog=CHANGELOG,
         partitions=partitions,
-        fold_factory=lambda partition, states: lead_fold(
-            partition, states, rules, partitions, accept_poison, frozenset(at for of, at in skip if of == partition)
-        ),
+        fold_factory=fold,
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

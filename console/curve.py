@@ -8,7 +8,7 @@ import msgspec
 
 from streams import state
 from streams.explain import Explanation, explain
-from streams.ledger import is_worth, rows
+from streams.ledger import is_worth, rebuild, rows
 from streams.reasons import top_reasons
 from streams.rewind import rewind
 from streams.rules import Rules, group_of, half_life_of
@@ -66,7 +66,9 @@ def moved_to(memory: bytes | None) -> str | None:
 
 
 def standing(lead: Lead, rules: Rules, now_s: int) -> Standing:
-    """The lead now; its own time never runs backwards."""
+    """The lead now, under these rules whichever it was judged by last; its own time never runs backwards."""
+    if lead.model != rules.number:
+        rebuild(lead, rules)
     at = max(now_s, lead.as_of, lead.last_seen)
     score = behaviour(lead, rules, at)
     reasons = tuple(reason.text for reason in top_reasons(lead, rules, at))

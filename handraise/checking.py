@@ -41,7 +41,9 @@ def summary(found: RuleSet) -> dict[str, Any]:
     """What is in force with these rules."""
     loaded = found.rules
     return {
-        "version": loaded.version,
+        "version": found.version,
+        "model": loaded.version,
+        "desk": found.desk.version,
         "rules": len(loaded.rules),
         "groups": len(loaded.caps),
         "hot_at": loaded.hot_at // 1_000,
@@ -57,7 +59,7 @@ def show(found: RuleSet) -> None:
     facts = summary(found)
     groups = ", ".join(f"{name} {found.rules.caps[code] // 1_000}" for code, name in found.rules.group_names.items())
     rows = [
-        ("version", facts["version"]),
+        ("version", f"{facts['version']}; of the model and alerts {facts['model']}, of the desk {facts['desk']}"),
         ("score", f"{count(facts['rules'], 'rule')}, 0 to {found.rules.cap // 1_000} points; at most: {groups}"),
         ("hot", f"from {facts['hot_at']}, cool below {facts['cool_below']}; mql from {facts['mql_at']}"),
         ("vocabulary", f"{count(facts['kinds'], 'kind')} of events"),

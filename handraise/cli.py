@@ -14,6 +14,7 @@ from handraise.desk_commands import audit, desk_group
 from handraise.failure import INTERRUPTED, WRONG_USE, Failure
 from handraise.options import as_json, by_name, run_to_end, settings
 from handraise.replay_commands import replay
+from handraise.rules_commands import rules_group
 from handraise.settings import VARIABLES
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -62,6 +63,7 @@ cli.add_command(audit)
 cli.add_command(console)
 cli.add_command(replay)
 cli.add_command(password)
+cli.add_command(rules_group)
 
 
 @cli.group("topics")
@@ -292,36 +294,10 @@ def explain(id: str, at: str | None, as_json: bool) -> None:
     found = run_to_end(lookup.look_up(given, lookup.parse(id, given)))
     then, explained = person.explanation(found, loaded, at_s)
     if as_json:
-        output.document(person.explanation_as_data(found, explained))
+        output.document(person.explanation_as_data(found, loaded, explained))
     else:
         named = run_to_end(person.names(given, found, explained))
         person.show_explanation(found, then, loaded, explained, named)
-
-
-@cli.group("rules")
-def rules_group() -> None:
-    """The rules by which leads are judged."""
-
-
-@rules_group.command("check")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@as_json
-def rules_check(folder: Path, as_json: bool) -> int:
-    """Judge a folder of rules; exit code 2 if it would be refused, 1 if something in it cannot be meant."""
-    from handraise import checking
-
-    found, faults = checking.judge(folder)
-    if as_json:
-        told = [{"what": each.what, "where": each.where, "remedy": each.remedy} for each in faults]
-        output.document(
-            {"ok": not faults, "problems": told, "in_force": None if found is None else checking.summary(found)}
-        )
-    else:
-        for each in faults:
-            output.fail(each)
-        if found is not None and not faults:
-            checking.show(found)
-    return max((each.exit_code for each in faults), default=0)
 
 
 @cli.command("rebuild-read-side")

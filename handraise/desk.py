@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from handraise import output, words
 from handraise.failure import CHECK_FAILED, Failure
-from handraise.memory import memory
+from handraise.memory import Memory, memory
 from handraise.settings import Settings
 from handraise.subscriber import subscribe
 from handraise.topics import unreachable
@@ -97,16 +97,7 @@ async def _say(settings: Settings, record: Activity | Presence) -> Outcome:
             raise unreachable(settings.kafka, error) from error
         finally:
             await producer.stop()
-        deadline = time.monotonic() + PATIENCE_S
-        while await remembered.next_offset(0) <= told.offset:
-            if time.monotonic() > deadline:
-                raise Failure(
-                    f"no worker has taken it within {PATIENCE_S:g} s",
-                    f"{INBOX}, offset {told.offset} on {settings.kafka}",
-                    "start one (`handraise worker desk`): what you said waits there, and is not to be said again",
-                    CHECK_FAILED,
-                )
-            await remembered.wait(0)
+        await folded(settings, remembered, told.offset)
         values = [seen.value for seen in await answers.rest()]
     assignments = [each for each in values if isinstance(each, Assignment) and each.source_offset == told.offset]
     about = record.request_id if isinstance(record, Activity) else None
@@ -114,6 +105,20 @@ async def _say(settings: Settings, record: Activity | Presence) -> Outcome:
         each for each in values if isinstance(each, Notice) and each.to == record.rep and each.request_id == about
     ]
     return Outcome(assignments, notices)
+
+
+async def folded(settings: Settings, remembered: Memory, offset: int) -> None:
+    """Wait until the desk has folded a record of its inbox; `remembered`: its memory.  Raises Failure."""
+    deadline = time.monotonic() + PATIENCE_S
+    while await remembered.next_offset(0) <= offset:
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"no worker has taken it within {PATIENCE_S:g} s",
+                f"{INBOX}, offset {offset} on {settings.kafka}",
+                "start one (`handraise worker desk`): what you said waits there, and is not to be said again",
+                CHECK_FAILED,
+            )
+        await remembered.wait(0)
 
 
 def as_data(found: list[Assignment]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from handraise.memory import Memory, memory
 from handraise.settings import Settings
 from streams.identity import KIND_NAMES, Kind, lead_id, normal_id
 from streams.links import ID
+from streams.rules import Rules
 from streams.state import Lead, Moved
 
 _KINDS: dict[str, Kind] = {name: kind for kind, name in KIND_NAMES.items() if kind != "p"}
@@ -44,6 +45,8 @@ class Found(NamedTuple):
     """Of the changelog, and so of the inbox."""
     key: bytes | None = None
     """The deployment's id key, if it is here: a lead can be shown without it."""
+    rules: Rules | None = None
+    """The promoted rules by which it is judged; None if none were promoted."""
 
 
 def parse(text: str, settings: Settings) -> Asked:
@@ -95,7 +98,8 @@ async def find(remembered: Memory, asked: Asked) -> Found:
     for _ in range(_MOST_MOVES):
         found = await remembered.state(key)
         if isinstance(found, Lead):
-            return Found(key, found, asked, asked.id if moved_at else None, moved_at, remembered.partitions)
+            moved_from, rules = asked.id if moved_at else None, await remembered.rules(key)
+            return Found(key, found, asked, moved_from, moved_at, remembered.partitions, rules=rules)
         if not isinstance(found, Moved):
             break
         if not found.to:
@@ -114,7 +118,7 @@ async def find(remembered: Memory, asked: Asked) -> Found:
 async def _by_identifier(remembered: Memory, asked: Asked) -> Found:
     """An identifier that leads nowhere may still be known of a lead: ask them all."""
     found = [
-        Found(key, lead, asked, None, 0, remembered.partitions)
+        Found(key, lead, asked, None, 0, remembered.partitions, rules=await remembered.rules(key))
         for key, lead in (await remembered.leads()).items()
         if any((known.kind, known.value) == (asked.kind, asked.value) for known in lead.known)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import cast
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
@@ -15,10 +16,15 @@ from agents.leads import CHANGELOG
 from handraise.failure import Failure
 from handraise.settings import Settings
 from handraise.topics import CREATE, admin, find, unreachable
+from schemas.codec import decode
 from schemas.keys import partition_of
+from schemas.records import Promote
 from schemas.topics import physical
-from streams import state
-from streams.lead_fold import CLOCK
+from schemas.wire import Undecodable
+from streams import ruleset, state
+from streams.lead_fold import RESERVED
+from streams.poison import NewerMail
+from streams.rules import Rules
 from streams.state import Lead, State
 
 _FETCH_BYTES = 1 << 20
@@ -39,6 +45,25 @@ class Memory:
         value = self._values[partition].get(key.encode())
         return None if value is None else self._decode(value, key)
 
+    async def rules(self, key: str) -> Rules | None:
+        """The rules by which the lead under a key is judged; None if they are those of the workers' folder.
+
+        Raises Failure for promoted ones that this release cannot read.
+        """
+        partition = partition_of(key.encode(), self.partitions)
+        await self._read_on([partition])
+        value = self._values[partition].get(ruleset.KEY)
+        if value is None:
+            return None
+        try:
+            return ruleset.lead_rules(cast("Promote", decode(value)), "")
+        except (NewerMail, Undecodable) as error:
+            raise Failure(
+                f"the rules in force cannot be read: {str(error).partition(chr(10))[0]}",
+                f"topic {self.topic}, partition {partition}",
+                "run the release that they were promoted with, or a newer one",
+            ) from error
+
     async def leads(self) -> dict[str, Lead]:
         """All leads, by id.  Raises Failure as `state` does."""
         await self._read_on(range(self.partitions))
@@ -46,7 +71,7 @@ class Memory:
             key.decode(): self._decode(value, key.decode())
             for values in self._values.values()
             for key, value in values.items()
-            if value is not None and key not in (CLOCK, CURSOR_KEY)
+            if value is not None and key not in {*RESERVED, CURSOR_KEY}
         }
         return {key: lead for key, lead in states.items() if isinstance(lead, Lead)}
 

@@ -46,8 +46,10 @@ def lead_as_data(
 ) -> dict[str, Any]:
     """The JSON of `handraise lead`; what no fold knows yet is null.
 
-    `told`: what is suspected of the lead; `assignment`: the last word on what it asked.
+    `rules`: the folder's, for a lead that is judged by no promoted ones; `told`: what is suspected of the lead;
+    `assignment`: the last word on what it asked.
     """
+    rules = found.rules or rules
     lead, ids = rewind(found.lead, rules, at := present(found.lead)), ids_of(found)
     return {
         "id": found.moved_from or found.id,
@@ -62,6 +64,7 @@ def lead_as_data(
             {"text": reason.text, "rule": reason.rule, "points": reason.millipoints / 1_000}
             for reason in top_reasons(lead, rules, at)
         ],
+        "model": rules.version,
         "moved_to": found.id if found.moved_from else None,
         "duplicates": [
             {
@@ -91,6 +94,7 @@ def _identifier_as_data(each: Identifier) -> dict[str, Any]:
 
 def show_lead(found: Found, rules: Rules, told: Sequence[LeadDuplicate], assignment: Assignment | None) -> None:
     """The same in words."""
+    rules = found.rules or rules
     lead = rewind(found.lead, rules, at := present(found.lead))
     score = behaviour(lead, rules, at)
     level = rules.level(score)
@@ -168,16 +172,18 @@ def _identifier_in_words(
 
 def explanation(found: Found, rules: Rules, at_s: int | None) -> tuple[Lead, Explanation]:
     """The ledger at a time in seconds (now if None).  Raises Failure for a time before the ledger begins."""
+    rules = found.rules or rules
     at = present(found.lead) if at_s is None else at_s
     lead = rewind(found.lead, rules, at)
     return lead, explain(lead, rules, at)
 
 
-def explanation_as_data(found: Found, explained: Explanation) -> dict[str, Any]:
+def explanation_as_data(found: Found, rules: Rules, explained: Explanation) -> dict[str, Any]:
     """The JSON of `handraise explain`: points with three decimals; `decayed` adds up to `score` exactly."""
     return {
         "score": explained.score_millipoints / 1_000,
         "as_of": words.iso(explained.as_of_s),
+        "model": (found.rules or rules).version,
         "rows": [
             {
                 "rule": row.rule,
@@ -210,10 +216,12 @@ async def names(settings: Settings, found: Found, explained: Explanation) -> dic
 
 def show_explanation(found: Found, lead: Lead, rules: Rules, explained: Explanation, named: Mapping[str, str]) -> None:
     """The ledger as a table whose last column adds up; `named`: what events touched, by their ids."""
+    rules = found.rules or rules
     output.say(
         Text.assemble(
             (name_of(found), "strong"),
             f"  {words.points(explained.score_millipoints)} points on {words.when(explained.as_of_s)} UTC",
+            (f", by the rules {rules.version}", "quiet"),
         )
     )
     output.say()

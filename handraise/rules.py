@@ -17,6 +17,7 @@ from streams.desk import rules as desk_rules
 from streams.desk.rules import DeskRules
 from streams.rulefile import RuleError
 from streams.rules import ALERTS_FILE, MODEL_FILE, AlertsFile, Rules
+from streams.ruleset import version_of
 from streams.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "vocabulary.toml"
@@ -34,6 +35,11 @@ class RuleSet:
     vocabulary: Vocabulary
     sources: Sources
     desk: DeskRules
+
+    @property
+    def version(self) -> str:
+        """The version of the whole set."""
+        return version_of(self.texts)
 
 
 def read(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from streams.score import behaviour
 
 
 def _points(found: Found, rules: Rules) -> int:
+    rules = found.rules or rules
     lead = rewind(found.lead, rules, at := present(found.lead))
     return behaviour(lead, rules, at)
 

@@ -22,6 +22,8 @@ from schemas.records import (
     Notice,
     NotTheSame,
     Presence,
+    Promote,
+    PublishedRules,
     Quarantined,
     RaisedHand,
     Record,
@@ -119,6 +121,9 @@ def record(value: Record) -> str:
             return f"time is {iso(value.at // 1_000)}"
         case DeploymentFact():
             return f"{value.name} is {value.value}"
+        case PublishedRules():
+            before = "" if value.former is None else f" in place of {value.former}"
+            return f"rules {value.version}{before}, says {value.by}"
         case Delivery():
             where = f"{value.channel} {value.target}".strip()
             return (
@@ -155,7 +160,7 @@ def desk(value: RaisedHand | Waiting | Waited | Activity | Presence | Assignment
 
 
 def mail(value: Mail) -> str:
-    """What one lead tells another, on one line."""
+    """What leads are told by each other and by the desk, on one line."""
     match value:
         case Link():
             if value.via == value.owner:
@@ -177,3 +182,5 @@ def mail(value: Mail) -> str:
             return f"gives back {value.source}: {count(value.memory.events, 'event')}"
         case NotTheSame():
             return f"{value.lead} and {value.other} are not the same person, says {value.by}"
+        case Promote():
+            return f"rules {value.version} are in force, says {value.by}"

@@ -294,6 +294,32 @@ class NotTheSame(msgspec.Struct, frozen=True, gc=False):
     by: str
 
 
+class RuleFile(msgspec.Struct, frozen=True, gc=False):
+    """One file of a rule set."""
+
+    name: str
+    text: str
+
+
+class Promote(msgspec.Struct, frozen=True, gc=False):
+    """To the desk, and from it to each partition of the leads: this rule set is in force from here on."""
+
+    version: str
+    files: tuple[RuleFile, ...]
+    at: int
+    by: str
+
+
+class PublishedRules(msgspec.Struct, frozen=True, gc=False):
+    """A rule set as it was published; under the key `promoted` the one that is in force."""
+
+    version: str
+    files: tuple[RuleFile, ...]
+    at: int
+    by: str
+    former: str | None = None
+
+
 class LeadDuplicate(msgspec.Struct, frozen=True, gc=False):
     """A suspicion that two leads are one person, or what became of it; the last record under its key stands."""
 
@@ -316,8 +342,8 @@ class DeploymentFact(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
-Mail = Link | Sighted | Absorb | DeviceLost | Merge | Unmerge | Release | NotTheSame
-"""What leads write to each other through lead.events."""
+Mail = Link | Sighted | Absorb | DeviceLost | Merge | Unmerge | Release | NotTheSame | Promote
+"""What leads, and the desk, write to leads through lead.events."""
 
 Record = (
     Engagement
@@ -330,6 +356,7 @@ Record = (
     | Mail
     | LeadDuplicate
     | DeploymentFact
+    | PublishedRules
     | RaisedHand
     | Waiting
     | Waited

@@ -65,7 +65,7 @@ LOCK: dict[str, list[Version]] = read_lock(LOCK_FILE.read_text(encoding="utf-8")
 """The versions of each record's schema, oldest first."""
 
 MAIL_RANGE = range(0x484D0000, 0x484E0000)
-"""Schema ids of mail, the records that leads write to each other, in this release and any later one ("HM", a number).
+"""Schema ids of mail, what leads and the desk write to leads, in this release and any later one ("HM", a number).
 
 So whoever reads mail of a newer release knows that it is mail, which must wait and not be lost.
 """

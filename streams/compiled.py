@@ -5,13 +5,13 @@ Both publish the same, to the byte: Python is the definition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import cast
 
 from streams import state
-from streams.fold import InboxRecord, Sealed
-from streams.lead_fold import CLOCK, LeadFold
-from streams.poison import unfoldable
+from streams.fold import InboxRecord, Sealed, States
+from streams.lead_fold import LeadFold
+from streams.poison import NONE, Skips, unfoldable
 from streams.publish import INBOX
 from streams.rules import Rules
 from streams.state import Lead
@@ -25,12 +25,7 @@ IS_COMPILED: bool = Kernel is not None
 
 
 def lead_fold(
-    partition: int,
-    states: dict[bytes, bytes],
-    rules: Rules,
-    partitions: int,
-    accept_poison: int = 0,
-    skip: Set[int] = frozenset(),
+    partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0, skip: Skips = NONE
 ) -> LeadFold:
     """The fastest lead fold that there is here, over one partition."""
     fold = CompiledFold if IS_COMPILED else LeadFold
@@ -44,25 +39,15 @@ class CompiledFold(LeadFold):
     """
 
     def __init__(
-        self,
-        partition: int,
-        states: dict[bytes, bytes],
-        rules: Rules,
-        partitions: int,
-        accept_poison: int = 0,
-        skip: Set[int] = frozenset(),
+        self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0, skip: Skips = NONE
     ) -> None:
         super().__init__(partition, states, rules, partitions, accept_poison, skip)
         self._publisher.partition_of = partition_of
-        remember, claim = self._agenda.add, self._forwarding.claim
-        self._kernel = Kernel(
-            rules, partition, partitions, states, self._touched, self._publisher, remember, claim, self._judge_changed
-        )
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         done, count = 0, len(records)
-        while done < count:
+        while done < count and self._paused is None:
             if self._agenda.next_due > self._now:  # the kernel does not look at the agenda
                 common = self._fold_common(records, done)
                 self._gauge.good(common - done)
@@ -76,13 +61,25 @@ class CompiledFold(LeadFold):
 
     def seal(self) -> Sealed:
         """Close the open batch: `lead.state` published once for each lead that changed."""
-        changes = self._kernel.seal(self._now)
-        if self._now != self._sealed_now:
-            changes[CLOCK] = self._states[CLOCK] = self._now.to_bytes(8, "big")
-            self._sealed_now = self._now
-        self._touched.clear()
-        self._looked_at = 0
-        return Sealed(changes, self._publisher.take())
+        return self._sealed(self._kernel.seal(self._now))
+
+    def _publish(self) -> None:
+        self._kernel.seal(self._now)
+
+    def _obey(self, rules: Rules) -> None:
+        super()._obey(rules)
+        remember, claim = self._agenda.add, self._forwarding.claim
+        self._kernel = Kernel(
+            rules,
+            self._partition,
+            self._partitions,
+            self._states,
+            self._touched,
+            self._publisher,
+            remember,
+            claim,
+            self._judge_changed,
+        )
 
     def _fold_common(self, records: Sequence[InboxRecord], start: int) -> int:
         """The place of the first record from `start` on that is left to Python."""
@@ -99,7 +96,7 @@ class CompiledFold(LeadFold):
         publisher = self._publisher
         publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
         lead = cast("Lead", self.state(key))
-        self._judge(key, lead, kind, event_id, lead.as_of, fell)
+        self._judge.judge(key, lead, kind, event_id, lead.as_of, fell)
         self._write_back()
 
     def _write_back(self) -> None:

@@ -45,6 +45,9 @@ class Leads(Protocol):
     def keep(self, key: bytes, state: State, wake: int, published: bool) -> None:
         """Remember a state, and look at it at `wake`; `published`: the public is to hear of it."""
 
+    def renew(self, key: bytes, lead: Lead, as_of: int) -> None:
+        """Bring a lead under the present rules, before it becomes more, or less."""
+
     def judge(self, key: bytes, lead: Lead, as_of: int) -> None:
         """Stage and heat after a lead has become more, or less."""
 

@@ -86,7 +86,7 @@ def sum_in_words(row: LedgerRow, rules: Rules) -> str:
     if kind == "before":
         return f"earlier points of the group {group}"
     if colon:
-        cap = next(rules.caps[code] for code, known in rules.group_names.items() if known == group)
+        cap = next((rules.caps[code] for code, known in rules.group_names.items() if known == group), 0)
         return f"the group {group} gives at most {cap // 1_000}"
     return "a score is never below 0" if row.decayed_millipoints > 0 else f"a score is at most {rules.cap // 1_000}"
 

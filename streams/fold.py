@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+States = dict[bytes, bytes]
+"""What a partition remembers, under keys."""
+
 
 class InboxRecord(Protocol):
     """One record of the inbox, as the log has it."""

@@ -299,6 +299,7 @@ class Forwarding:
             if found is not None:
                 self.duplicates.introduce(key.decode(), lead, found, at)
         as_of = max(as_of, lead.as_of)
+        self._leads.renew(key, lead, as_of)
         stage = lead.stage
         unite(lead, key, other, source, at, self._rules)
         lead.as_of = as_of

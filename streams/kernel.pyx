@@ -24,7 +24,7 @@ from schemas.fast import long as avro_long
 from schemas.fields import LAYOUTS
 from schemas.head import HOT_PREFIX
 from schemas.wire import LOCK, prefix
-from streams import contact, decay, forwarding, lead_fold, ledger, lifecycle, links, publish, state
+from streams import contact, decay, forwarding, lead_fold, ledger, lifecycle, links, poison, publish, state
 from streams.conditions import holding
 from streams.fold import Output
 from streams.publish import INBOX, SOURCE, SPECVERSION, STATE, TRANSITION
@@ -177,7 +177,7 @@ cdef class Kernel(Mailbox):
             return False
         if lead.model != self._model:
             empty(&nothing)
-            if not self._unite(lead, &nothing, NULL):
+            if not self._unite(lead, &nothing, NULL) or not self._is_plain(lead, id):
                 return False
             fell[0] = True
         if not move_line(lead, at) or at < lead.line:

@@ -35,6 +35,15 @@ cdef class Book:
     cdef bint _is_own(self, const uint8_t *id) noexcept:
         return is_id(id) and partition_hash(id) % self._partitions == self._partition
 
+    cdef bint _is_plain(self, Lead *lead, const uint8_t *id) noexcept:
+        """Whether other rules change nothing but points in a lead; False if Python is to say what they do."""
+        cdef int64_t score, ceiling
+        if lead.hot_since:
+            return True
+        if id[0] == DEVICE and lead.wake > lead.as_of + self._anonymous_idle_s:
+            return False
+        return self._scorer.score(lead, lead.as_of, &score, &ceiling) and score < self._hot_at
+
     cdef bint _stays(self, Lead *lead, bint asks, const uint8_t *id, bint fell, int64_t *inquiry_score) noexcept:
         """Whether stage, heat and what a tick is to look at stay as they are; False if Python is to judge.
 

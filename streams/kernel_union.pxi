@@ -67,7 +67,7 @@ cdef uint32_t read_mark(Slice *marks) noexcept nogil:
         return (at[0] & 31) << 6 | at[1] & 63
     if size == 3:
         return (at[0] & 15) << 12 | (at[1] & 63) << 6 | at[2] & 63
-    return at[3] & 3  # a code beyond all that rules can have; only its key counts
+    return 4 * MOST_CODE + 4 | at[3] & 3  # a code beyond all that rules can have; only its key counts
 
 
 # -- derived anew
@@ -197,6 +197,8 @@ cdef class Rebuilder:
                     key = keys
                     keys += 8
                 rule = self._matcher.by_code(mark >> 2)
+                if rule == NULL and mark >> 2:  # of other rules: Python keeps it
+                    return False
                 if rule != NULL and not rule.page and not rule.within_s and not self._judge(lead, rule, key, w.at, rest):
                     return False
             for place in range(visit_count):

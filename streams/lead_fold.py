@@ -6,33 +6,37 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import cast
 
 from schemas.codec import Undecodable, decode
 from schemas.fields import engagement_fields
 from schemas.head import ENGAGEMENTS, engagement_head, is_unknown_mail, mail_name, record_name, tick_at
-from schemas.records import Mail
+from schemas.records import Mail, Promote
 from schemas.wire import PREFIX_SIZE
 from streams import poison, state
 from streams.agenda import Agenda
 from streams.conditions import fitting
-from streams.contact import MOST_CHARACTERS, first_known, learn, reachable, verify
-from streams.fold import InboxRecord, Sealed
+from streams.contact import MOST_CHARACTERS, first_known, learn, verify
+from streams.fold import InboxRecord, Sealed, States
 from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding
+from streams.judging import Judge
 from streams.ledger import add, holds, new_lead, rebuild
-from streams.lifecycle import INQUIRY, MQL, VISITOR, next_stage
 from streams.links import ID
 from streams.news import News, read_news
-from streams.poison import LAST_MS, MOST_BYTES, NewerMail, PoisonGauge
+from streams.poison import LAST_MS, MOST_BYTES, NONE, NewerMail, PoisonGauge, Skips
 from streams.publish import INBOX, Publisher
 from streams.reasons import keep_titles
 from streams.rules import DAY_S, Rules
-from streams.score import behaviour, behaviour_and_ceiling, earliest_below
+from streams.ruleset import KEY as RULES
+from streams.ruleset import lead_rules, remembered
+from streams.score import behaviour, earliest_below
 from streams.state import Lead, Match, Moved, State
 
 CLOCK = b"\x00clock"
 """The key under which a partition remembers the largest tick it has seen."""
+RESERVED = frozenset({CLOCK, RULES})
+"""Keys that are no lead's."""
 MOST_DUE = 500
 """Leads that cool or expire by one record."""
 MOST_LOOKED_AT = 10 * MOST_DUE
@@ -50,41 +54,38 @@ class LeadFold:
     """The lead fold over one partition; implements streams.fold.PartitionFold."""
 
     def __init__(
-        self,
-        partition: int,
-        states: dict[bytes, bytes],
-        rules: Rules,
-        partitions: int,
-        accept_poison: int = 0,
-        skip: Set[int] = frozenset(),
+        self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0, skip: Skips = NONE
     ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge, self._skip = PoisonGauge(accept_poison), skip
-        self._paused: str | None = None
         self._looked_at = 0
         """Leads that the open batch has looked at because something may be due."""
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
+        self._promoted: bytes | None = None
+        """The record by which the open batch has got other rules."""
         self._publisher = Publisher(partition, partitions, rules)
-        self._forwarding = Forwarding(self, self._publisher, rules)
         self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
         self._agenda = Agenda(self._due_of)
+        in_force, self._paused = remembered(states, rules)
+        self._obey(in_force)
         for key, value in states.items():
-            if key != CLOCK and (due := state.decode(value).wake):
+            if key not in RESERVED and (due := self._judge.due(key, state.decode(value))):
                 self._agenda.add(due, key)
 
     # -- the contract with the lane
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
+        if self._paused is not None:
+            return 0
         apply, publisher, skip, consumed, good = self._apply, self._publisher, self._skip, 0, 0
         for record in records:
             if self._looked_at >= FULL:
                 break
             publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
-                if skip:
-                    poison.skipped(record, skip)
+                poison.skipped(record, skip)
                 apply(record)
             except NewerMail as newer:
                 self._paused = str(newer)
@@ -104,27 +105,40 @@ class LeadFold:
 
     def seal(self) -> Sealed:
         """Close the open batch: states encoded, `lead.state` published once for each lead that changed."""
+        self._publish()
         changes: dict[bytes, bytes | None] = {}
-        states, opened, publisher = self._states, self._open, self._publisher
-        for key, offset in self._touched.items():
+        states, opened = self._states, self._open
+        for key in self._touched:
             lead = opened[key]
             if lead is None:
                 changes[key] = None
                 states.pop(key, None)
             else:
                 changes[key] = states[key] = state.encode(lead)
-            if offset >= 0:
-                if isinstance(lead, Lead):
-                    publisher.state(key, lead, offset)
-                else:
-                    publisher.gone(key, self._now, offset)
-        if self._now != self._sealed_now:
-            changes[CLOCK] = states[CLOCK] = self._now.to_bytes(8, "big")
-            self._sealed_now = self._now
         opened.clear()
+        return self._sealed(changes)
+
+    def _publish(self) -> None:
+        """Say how the leads that changed are now."""
+        for key, offset in self._touched.items():
+            if offset >= 0:
+                lead = self._open[key]
+                if isinstance(lead, Lead):
+                    self._publisher.state(key, lead, offset)
+                else:
+                    self._publisher.gone(key, self._now, offset)
+
+    def _sealed(self, changes: dict[bytes, bytes | None]) -> Sealed:
+        """The batch, with what the partition as a whole remembers of it; the next one is open."""
+        if self._now != self._sealed_now:
+            changes[CLOCK] = self._states[CLOCK] = self._now.to_bytes(8, "big")
+            self._sealed_now = self._now
+        if self._promoted is not None:
+            changes[RULES] = self._states[RULES] = self._promoted
+            self._promoted = None
         self._touched.clear()
         self._looked_at = 0
-        return Sealed(changes, publisher.take())
+        return Sealed(changes, self._publisher.take())
 
     def ready(self) -> str | None:
         """Why the partition is paused, or None."""
@@ -148,11 +162,7 @@ class LeadFold:
 
     def _tick(self, record: InboxRecord, value: bytes) -> None:
         if is_unknown_mail(value):
-            raise NewerMail(
-                f"mail of a newer release, schema id {int.from_bytes(value[1:PREFIX_SIZE], 'big')}\n"
-                f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
-                "  remedy: run the newer release here too; it goes on where this one stopped"
-            )
+            raise poison.newer(INBOX, self._partition, record)
         if (name := record_name(value)) != "Tick":
             raise Undecodable(
                 "not_an_inbox_record" if name else "undecodable",
@@ -167,9 +177,35 @@ class LeadFold:
         mail = cast("Mail", decode(value))
         if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, LAST_MS):
             raise Undecodable("from_the_future", f"the mail says {mail.at}, over 24 h after it was appended")
+        if isinstance(mail, Promote):
+            return self._promote(record, mail, value)
         key = record.key or b""
         if self._is_own(key, value):
             self._forwarding.receive(key, mail, value)
+        return None
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force: those that were promoted last, or those that were given."""
+        return self._rules
+
+    def _promote(self, record: InboxRecord, mail: Promote, value: bytes) -> None:
+        """Judge by another rule set from here on.  What has changed so far is published as the former rules have it."""
+        rules = lead_rules(mail, f"{INBOX}, partition {self._partition}, offset {record.offset}")
+        self._publish()
+        self._touched.update(dict.fromkeys(self._touched, SILENT))
+        former, self._promoted = self._rules, value
+        self._obey(rules)
+        if rules.number != former.number:
+            for key in {*self._states, *self._open} - RESERVED:
+                if due := self._due_of(key):
+                    self._agenda.add(due, key)
+
+    def _obey(self, rules: Rules) -> None:
+        self._rules = rules
+        self._publisher.obey(rules)
+        self._forwarding = Forwarding(self, self._publisher, rules)
+        self._judge = Judge(rules, self._publisher, self._wake)
 
     def _is_own(self, key: bytes, value: bytes) -> bool:
         """True for an id of this partition; a record under one of another partition is forwarded."""
@@ -204,7 +240,7 @@ class LeadFold:
             reasons = ("the lead already has this event",)
             return self._publisher.quarantine(key, value, event_id, "duplicate", reasons, occurred_at)
 
-        rules, at = self._rules, occurred_at // 1_000
+        rules, at, renewed = self._rules, occurred_at // 1_000, False
         matched = rules.matching(kind, asset)
         for rule in matched:
             if rule.conditions:
@@ -221,6 +257,7 @@ class LeadFold:
                 self._forwarding.duplicates.introduce(key.decode(), lead, found, at)
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
+            renewed = self._judge.renew(key, lead, as_of)
             if at > lead.last_seen:
                 lead.last_seen = at
             elif at < lead.first_seen:
@@ -239,7 +276,7 @@ class LeadFold:
             if kind == "email_click":
                 verify(lead, email, at)
         self._touched[key] = record.offset
-        self._judge(key, lead, kind, event_id, as_of, fell)
+        self._judge.judge(key, lead, kind, event_id, as_of, fell or renewed)
         return None
 
     def _moved(self, key: bytes, moved: Moved, value: bytes, event_id: bytes, occurred_at: int) -> None:
@@ -264,7 +301,7 @@ class LeadFold:
             return self._open[key]
         except KeyError:
             value = self._states.get(key)
-            if value is None or key == CLOCK:
+            if value is None or key in RESERVED:
                 return None
             lead = self._open[key] = state.decode(value)
             return lead
@@ -281,45 +318,11 @@ class LeadFold:
 
     def judge(self, key: bytes, lead: Lead, as_of: int) -> None:
         """Stage and heat after a lead has become more, or less, by what another one told it."""
-        self._judge(key, lead, "", None, as_of, True)
+        self._judge.judge(key, lead, "", None, as_of, True)
 
-    def _judge(self, key: bytes, lead: Lead, kind: str, event_id: bytes | None, as_of: int, fell: bool) -> None:
-        """Stage and heat after an accepted event, and when a tick is to look next."""
-        rules = self._rules
-        cause_event = None if event_id is None else event_id.hex()
-        if lead.stage == VISITOR and (lead.email is not None or key[:1] != b"a" or kind in rules.inquiry_kinds):
-            self._inquire(key, lead, kind, cause_event, as_of)
-        # The ceiling saves most leads the price of a score: below every mark nothing can happen.
-        if lead.ceiling >= rules.lowest_mark and (lead.stage == INQUIRY or not lead.hot_since):
-            score, lead.ceiling = behaviour_and_ceiling(lead, rules, as_of)
-            if (
-                lead.stage == INQUIRY
-                and next_stage(INQUIRY, True, score >= rules.mql_at and lead.email is not None) == MQL
-            ):
-                lead.stage, lead.stage_since = MQL, as_of
-                cause = f"the score reached {rules.mql_at // 1_000} with an e-mail address known"
-                self._publisher.qualified(key, lead, cause, score, cause_event)
-            if not lead.hot_since and score >= rules.hot_at and reachable(lead):
-                lead.hot_since, fell = as_of, True
-                publisher = self._publisher
-                publisher.heat(key, lead, as_of, score, cause_event)
-                alerted_at = lead.opened().alerted_at
-                if not alerted_at or as_of - alerted_at >= rules.cooldown_s:
-                    lead.keep(alerted_at=as_of)
-                    publisher.hot_lead(key, lead, score, cause_event)
-        if lead.hot_since:
-            if fell or not lead.wake:
-                self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, as_of))
-        elif not lead.wake and key.startswith(b"a_"):
-            self._wake(key, lead, as_of + rules.anonymous_idle_s)
-
-    def _inquire(self, key: bytes, lead: Lead, kind: str, cause_event: str | None, as_of: int) -> None:
-        """A visitor that can be answered, or has asked for something, becomes an inquiry."""
-        can_be_answered = key[:1] != b"a" or lead.email is not None
-        if next_stage(VISITOR, can_be_answered or kind in self._rules.inquiry_kinds, False) == INQUIRY:
-            lead.stage, lead.stage_since = INQUIRY, as_of
-            score = behaviour(lead, self._rules, as_of)
-            self._publisher.inquiry(key, as_of, "" if can_be_answered else kind, score, cause_event)
+    def renew(self, key: bytes, lead: Lead, as_of: int) -> None:
+        """Bring a lead under the present rules, before another one's news change it."""
+        self._judge.renew(key, lead, as_of)
 
     # -- what is due
 
@@ -341,6 +344,9 @@ class LeadFold:
         self._touched.setdefault(key, SILENT)
         if lead.model != rules.number:
             rebuild(lead, rules)
+            if hot:
+                self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, lead.as_of))
+                return False
         if hot:
             if lead.wake <= lead.as_of or behaviour(lead, rules, lead.wake) >= rules.cool_below:  # others are first
                 self._wake(key, lead, earliest_below(lead, rules, rules.cool_below, max(lead.wake, lead.as_of)))
@@ -379,12 +385,9 @@ class LeadFold:
 
     def _due_of(self, key: bytes) -> int:
         """When a tick is to look at this key; a lead that is only asked for this is not kept decoded."""
-        if key in self._open:
-            lead = self._open[key]
-        else:
-            value = self._states.get(key)
-            lead = state.decode(value) if value else None
-        return lead.wake if lead is not None else 0
+        value = self._states.get(key)
+        lead = self._open[key] if key in self._open else value and state.decode(value)
+        return self._judge.due(key, lead) if lead else 0
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""

@@ -88,22 +88,21 @@ def add(
 ) -> bool:
     """Enter an event that is no repeat, with the rules it matched and the place of its device in `Lead.links`.
 
-    Returns True if the score can have fallen by it: negative points, a group cleared, an event out of order, new rules.
+    The ledger is one of these rules already.  Returns True if the score can have fallen by it: negative points, a group
+    cleared, an event out of order.
     """
-    fell = lead.model != rules.number
-    if fell:
-        rebuild(lead, rules)
+    fell = False
     if at - lead.line >= HORIZON_S + 7 * DAY_S:
         move_line(lead, line_for(at), rules)
     if len(lead.times) >= 4 * MAX_EVENTS:
         fold_oldest(lead, MAX_EVENTS // 4, max(at, _time(lead, -1)), rules)
     if at < lead.line:
-        return _add_late(lead, at, matched, asset) or fell
+        return _add_late(lead, at, matched, asset)
     if len(lead.times) >= 4 * MAX_EVENTS:
         if _clear(lead, at, matched):
             rebuild(lead, rules)  # what came after the clearing, by its time, stays
             return True
-        return fell
+        return False
     if lead.times and at < _time(lead, -1):
         _insert(lead, at, event_id, is_page, matched, asset, origin)
         rebuild(lead, rules)
@@ -309,6 +308,7 @@ def rebuild(lead: Lead, rules: Rules) -> None:
     for group in lead.cleared:
         _drop_group(lead.base, group)
     sums, visits, marks, onces = dict(lead.base), lead.opened().visits_before, "", b""
+    kept = _of_other_rules(lead, rules)
     for index, (event, part) in enumerate(zip(ledger, lead.marks.split(END), strict=False)):
         is_page = part.startswith(PAGE)
         marks += PAGE if is_page else ""
@@ -322,9 +322,30 @@ def rebuild(lead: Lead, rules: Rules) -> None:
                 sums[rule.channel] = sums.get(rule.channel, 0) + forward(
                     rule.millipoints, row.at, rule.half_life_s, lead.line
                 )
+        if kept:
+            marks += kept[index][0]
+            onces += kept[index][1]
         marks += END
     lead.model, lead.sums, lead.visits, lead.marks, lead.onces = rules.number, sums, visits, marks, onces
     lead.ceiling = NO_CEILING
+
+
+def _of_other_rules(lead: Lead, rules: Rules) -> list[tuple[str, bytes]]:
+    """Of each event the marks and once-only keys of rules that there are no more, or not yet: kept for their return."""
+    if all(ord(mark) >> 2 in rules.by_code for mark in set(lead.marks) - {PAGE, END}):
+        return []
+    found, once_at = [], 0
+    for part in lead.marks.split(END)[:-1]:
+        marks, keys = "", b""
+        for mark in part:
+            is_other = ord(mark) >> 2 and ord(mark) >> 2 not in rules.by_code
+            if is_other:
+                marks += mark
+            if has_key(mark):
+                keys += lead.onces[once_at : once_at + 8] if is_other else b""
+                once_at += 8
+        found.append((marks, keys))
+    return found
 
 
 def is_worth(row: Row, lead: Lead) -> bool:

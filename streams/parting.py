@@ -82,8 +82,9 @@ class Parting:
         """A release where it ends: who has the points gives them back."""
         other = lead_of(mail.memory)
         if isinstance(found, Lead) and has_taken(found, other, mail.source):
-            later = give_back(found, other, mail.source.encode(), self._rules)
             found.as_of = max(found.as_of, self._leads.now)
+            self._leads.renew(key, found, found.as_of)
+            later = give_back(found, other, mail.source.encode(), self._rules)
             for link in later:
                 self._claim(key.decode(), link, None)
             for link in filter(links.is_shared, links.entries(other.links)):

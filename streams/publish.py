@@ -49,7 +49,7 @@ class Publisher:
     """Collects the outputs of one partition's open batch."""
 
     def __init__(self, partition: int, partitions: int, rules: Rules) -> None:
-        self._partition, self._partitions, self._rules = partition, partitions, rules
+        self._partition, self._partitions = partition, partitions
         self.partition_of = partition_of
         """Which partition a key lies in; there is a faster one, see `streams.compiled`."""
         self._outputs: list[Output] = []
@@ -60,8 +60,13 @@ class Publisher:
         self.value = b""
         """What it says."""
         self._id = f"leads-{partition}-"
-        self._write_state = lead_state_writer(prefix(LOCK["LeadState"][-1].id), rules.version, partition)
         self._days: dict[int, bytes] = {}
+        self.obey(rules)
+
+    def obey(self, rules: Rules) -> None:
+        """Publish by these rules from here on."""
+        self._rules = rules
+        self._write_state = lead_state_writer(prefix(LOCK["LeadState"][-1].id), rules.version, self._partition)
 
     def take(self) -> list[Output]:
         """The outputs so far; the next batch begins with none."""
@@ -109,11 +114,15 @@ class Publisher:
         self.stage(key, lead, STAGES[INQUIRY], cause, score, cause_event)
         self._waiting(key, lead, "mql", score, top_reasons(lead, self._rules, lead.as_of))
 
-    def heat(self, key: bytes, lead: Lead, at: int, score: int, cause_event: str | None) -> None:
-        """A change of heat, after it happened to the lead."""
+    def heat(
+        self, key: bytes, lead: Lead, at: int, score: int, cause_event: str | None, *, by_rules: bool = False
+    ) -> None:
+        """A change of heat, after it happened to the lead; `by_rules`: nothing but new rules made it hot."""
         rules = self._rules
         if lead.hot_since:
             cause = f"score {score / 1_000:.1f} reached {rules.hot_at // 1_000}"
+            if by_rules:
+                cause += f" by the rules {rules.version}"
             self._transition(key, "heat", "cold", "hot", at, cause, cause_event, score)
         else:
             cause = f"score {score / 1_000:.1f} fell below {rules.cool_below // 1_000}"

@@ -27,6 +27,7 @@ from schemas.records import (
     LeadTransition,
     Notice,
     Presence,
+    Promote,
     RaisedHand,
     Record,
     Tick,
@@ -249,7 +250,7 @@ def _duplicate(key: bytes | None, value: bytes | None, _at: int) -> list[Operati
 
 def _desk_event(_key: bytes | None, value: bytes | None, at: int) -> list[Operation]:
     read = decode(value or b"")
-    if isinstance(read, Tick):
+    if isinstance(read, Tick | Promote):
         return []
     if isinstance(read, RaisedHand):
         return _hand(read, at)

@@ -150,7 +150,7 @@ class Rules:
     version: str
     """8 hex digits of the content's hash."""
     number: int
-    """The same as a number."""
+    """The hash of all but words and comments: the same points under the same marks have the same number."""
     rules: tuple[Rule, ...]
     by_code: dict[int, Rule]
     page_rules: dict[int, tuple[Rule, ...]]
@@ -246,7 +246,7 @@ def load(files: Mapping[str, str]) -> Rules:
     caps = {group.code: group.cap * 1_000 for group in model.groups.values()}
     return Rules(
         version=digest,
-        number=int(digest, 16),
+        number=_number(model, alerts),
         rules=rules,
         by_code={rule.code: rule for rule in rules},
         page_rules={
@@ -276,6 +276,12 @@ def load(files: Mapping[str, str]) -> Rules:
         ),
         _memo={kind: {} for entry in model.rule for kind in entry.kinds},
     )
+
+
+def _number(model: ModelFile, alerts: AlertsFile) -> int:
+    replace = msgspec.structs.replace
+    silent = replace(model, rule=[replace(entry, reason="", reason_often="") for entry in model.rule])
+    return int(hashlib.blake2b(msgspec.json.encode((silent, alerts)), digest_size=4).hexdigest(), 16)
 
 
 def _compile(entry: RuleEntry, group: int) -> Rule:

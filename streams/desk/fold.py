@@ -7,15 +7,16 @@ cut into batches changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 import msgspec
 
 from schemas.codec import decode, encode
-from schemas.records import Activity, Engagement, Presence, RaisedHand, Tick, Waited, Waiting
-from schemas.wire import LOCK, PREFIX_SIZE, Undecodable
+from schemas.head import is_unknown_mail
+from schemas.records import Activity, Engagement, Presence, Promote, RaisedHand, Tick, Waited, Waiting
+from schemas.wire import LOCK, MAIL_RANGE, PREFIX_SIZE, Undecodable
 from streams import poison
-from streams.desk import words
+from streams.desk import promotion, words
 from streams.desk.activities import Activities
 from streams.desk.cases import KEPT_MS, Cases
 from streams.desk.ladder import Ladder
@@ -25,9 +26,10 @@ from streams.desk.publish import INBOX, DeskPublisher
 from streams.desk.rules import DeskRules
 from streams.desk.state import Ask, Case
 from streams.desk.zones import DAY_MS
-from streams.fold import InboxRecord, Sealed
+from streams.fold import InboxRecord, Sealed, States
 from streams.links import ID
-from streams.poison import LAST_MS, NewerMail, PoisonGauge
+from streams.poison import LAST_MS, NONE, NewerMail, PoisonGauge, Skips
+from streams.ruleset import KEY as RULES
 
 MOST_DUE = 500
 """Due items that one record fires; a batch that has fired so many is full."""
@@ -38,7 +40,7 @@ MOST_IDENTIFIERS = 16
 MOST_MESSAGE = 300
 MOST_NAME = 80
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}\Z")
-_NEWEST_ID = max(versions[-1].id for versions in LOCK.values())
+_NEWEST_ID = max(each.id for versions in LOCK.values() for each in versions if each.id not in MAIL_RANGE)
 _PRESENCES = ("on", "away", "off")
 _CLASS_OF = {"mql": "qualified", "hot": "hot_lead"}
 
@@ -49,28 +51,29 @@ class DeskFold:
     def __init__(
         self,
         partition: int,
-        states: dict[bytes, bytes],
+        states: States,
         rules: DeskRules,
         partitions: int,
         accept_poison: int = 0,
-        skip: Set[int] = frozenset(),
+        skip: Skips = NONE,
     ) -> None:
-        self._partition, self._rules = partition, rules
+        self._partition, self._states = partition, states
         self._gauge, self._skip = PoisonGauge(accept_poison), skip
-        self._paused: str | None = None
         self._fired = 0
         """Due items that the open batch has fired."""
         self._memory = Memory(states)
         self._publisher = DeskPublisher(partitions)
-        self._cases = Cases(rules, self._memory, self._publisher)
-        self._activities, self._ladder = Activities(self._cases), Ladder(self._cases)
-        for pool in rules.routing.pools.values():  # so that the first hand does not wait for everybody's hours
-            pool.schedule.next_start(self._memory.clock.now)
+        self._promoted: bytes | None = None
+        """The set that the open batch has put in force, as it is remembered and published."""
+        in_force, self._paused = promotion.remembered(states, rules)
+        self._obey(in_force)
 
     # -- the contract with the lane
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
+        if self._paused is not None:
+            return 0
         for index, record in enumerate(records):
             if self._fired >= MOST_DUE:
                 return index
@@ -94,7 +97,11 @@ class DeskFold:
     def seal(self) -> Sealed:
         """Close the open batch."""
         self._fired = 0
-        return Sealed(self._memory.seal(), self._publisher.take())
+        changes = self._memory.seal()
+        if self._promoted is not None:
+            changes[RULES] = self._states[RULES] = self._promoted
+            self._promoted = None
+        return Sealed(changes, self._publisher.take())
 
     def ready(self) -> str | None:
         """Why the partition is paused, or None."""
@@ -120,6 +127,8 @@ class DeskFold:
             self._waited(read, at)
         elif isinstance(read, Presence):
             self._presence(read, at)
+        elif isinstance(read, Promote):
+            self._promote(read, value, at)
         else:
             raise Undecodable("not_an_inbox_record", f"{INBOX} does not take {type(read).__name__}")
         self._fire()
@@ -216,18 +225,37 @@ class DeskFold:
             else:
                 self._ladder.fire(due, now)
 
+    # -- rules
+
+    @property
+    def rules(self) -> DeskRules:
+        """The rules in force: those that were promoted last, or those that were given."""
+        return self._rules
+
+    def _promote(self, wish: Promote, value: bytes, at: int) -> None:
+        """Decide by another rule set from here on, and have the leads judged by it."""
+        former = self._promoted or self._states.get(RULES)
+        said = promotion.of(wish, former)
+        if said is not None:
+            self._obey(promotion.checked(wish, self._rules.zones))
+            self._promoted = encode(said)
+            self._publisher.promote(value, self._promoted, at)
+
+    def _obey(self, rules: DeskRules) -> None:
+        self._rules = rules
+        self._cases = Cases(rules, self._memory, self._publisher)
+        self._activities, self._ladder = Activities(self._cases), Ladder(self._cases)
+        for pool in rules.routing.pools.values():  # so that the first hand does not wait for everybody's hours
+            pool.schedule.next_start(self._memory.clock.now)
+
     # -- helpers
 
     def _stop_at_newer(self, record: InboxRecord, value: bytes) -> None:
         """A record of a newer release is never rejected: a raised hand may be in it."""
         if len(value) > PREFIX_SIZE and not value[0]:
             number = int.from_bytes(value[1:PREFIX_SIZE], "big")
-            if _NEWEST_ID < number <= _NEWEST_ID + 1_000:
-                raise NewerMail(
-                    f"a record of a newer release, schema id {number}\n"
-                    f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
-                    "  remedy: run the newer release here too; it goes on where this one stopped"
-                )
+            if _NEWEST_ID < number <= _NEWEST_ID + 1_000 or is_unknown_mail(value):
+                raise poison.newer(INBOX, self._partition, record)
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""

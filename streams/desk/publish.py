@@ -13,12 +13,15 @@ from streams.desk.roster import Person
 from streams.desk.state import Case
 from streams.fold import Output
 from streams.publish import SPECVERSION, Header
+from streams.ruleset import PROMOTED
 
 INBOX = "desk.events"
 LEADS = "lead.events"
+PUBLISHED = "rules.published"
 _SOURCE: Header = ("ce_source", b"/handraise/desk")
 _ASSIGNMENT: Header = ("ce_type", b"handraise.Assignment")
 _NOTICE: Header = ("ce_type", b"handraise.Notice")
+_RULES: Header = ("ce_type", b"handraise.PublishedRules")
 _REJECTED: Header = ("ce_type", b"handraise.Rejected")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_S = 86_400
@@ -110,6 +113,12 @@ class DeskPublisher:
         begins = person.next_start(at) or at
         channels = person.channels[1:] or person.channels if kind == "reminder" else person.channels
         self.notice(person.id, kind, case, text, at, channels, deliver_after=begins, due=due)
+
+    def promote(self, mail: bytes, in_force: bytes, at: int) -> None:
+        """Every partition of the leads is told of a rule set, and the public that it is in force."""
+        self._outputs += [Output(LEADS, partition, None, mail, []) for partition in range(self._partitions)]
+        headers = self._headers(self._next_id(), _RULES, at, PROMOTED.encode())
+        self._outputs.append(Output(PUBLISHED, 0, PROMOTED.encode(), in_force, headers))
 
     def reject(self, record: Rejected) -> None:
         """A dead letter."""

@@ -24,6 +24,8 @@ class DeskRules:
     """8 hex digits of the content's hash."""
     roster: Roster
     routing: Routing
+    zones: Zones
+    """Knows time zones, for other rules, too."""
 
 
 def load(files: Mapping[str, str], zones: Zones) -> DeskRules:
@@ -37,4 +39,4 @@ def load(files: Mapping[str, str], zones: Zones) -> DeskRules:
     people = roster.load(files, zones)
     content = "\x00".join(files[name] for name in FILES)
     version = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
-    return DeskRules(version, people, routing.load(files, people))
+    return DeskRules(version, people, routing.load(files, people), zones)

@@ -164,6 +164,7 @@ class Linked(Partition):
         address = self.addresses.get(key)
         if address is None:
             if (lead := self.told.leads.get(key)) is not None and not lead.ids.isdisjoint(ids):
+                self._renew(offset, lead, max(lead.as_of_s, self.told.now_s))
                 lead = self.told.leads[key] = self._without(lead, ids)
                 lead.as_of_s = max(lead.as_of_s, self.told.now_s)
                 self._judge(offset, lead, None)
@@ -184,6 +185,7 @@ class Linked(Partition):
         for event in lead.events:
             if event.event_id not in ids:
                 less.accept(self.model, event, 0)
+        less.alone = [entry for entry in lead.alone if entry.event.event_id not in ids]
         less.as_of_s, less.hot, less.hot_since_s = lead.as_of_s, lead.hot, lead.hot_since_s
         less.stage, less.last_alert_s = lead.stage, lead.last_alert_s
         return less
@@ -233,6 +235,7 @@ class Linked(Partition):
         if mail.cause != "link":
             self._merged_into.add(key)
             self.sent.append((offset, answered(mail.source, key)))
+        self._renew(offset, lead, max(lead.as_of_s, memory.as_of, told.now_s))
         for id in ids:
             if not lead.has(id):
                 lead.accept(self.model, self._find(id), told.now_s)

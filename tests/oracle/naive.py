@@ -69,6 +69,11 @@ class Model:
         self.groups: dict[str, dict[str, Any]] = self.model["groups"]
         self.gap_s: int = self.model["session_gap_minutes"] * 60
         self.idle_s: int = self.model["anonymous_idle_days"] * DAY_S
+        self.by_code = {rule["code"]: rule for rule in self.rules}
+        words = ("reason", "reason_often")
+        silent = [{name: rule[name] for name in rule if name not in words} for rule in self.rules]
+        self.points = (self.model | {"rule": silent}, self.hot)
+        """All but words: leads that were judged by the same need not be judged anew."""
 
     def level(self, millipoints: int) -> int:
         """1 (best) to 4."""
@@ -253,8 +258,10 @@ class Lead:
     """The matches that need no look at other events; so they are found once."""
     late_rows: list[Entry] = field(default_factory=list)
     """Matches of late events, judged when they arrived."""
-    rows: list[Entry] | None = None
-    """The ledger after the last event, once somebody has asked for it."""
+    rows: tuple[Model, list[Entry]] | None = None
+    """The ledger after the last event by some rules, once somebody has asked for it."""
+    judged_by: Model | None = None
+    """The rules in force when something was said of it last."""
 
     def has(self, event_id: bytes) -> bool:
         """Whether the lead already has an event of that id."""
@@ -280,9 +287,17 @@ class Lead:
 
     def ledger(self, model: Model) -> list[Entry]:
         """All matches after the last event, counted from nothing."""
-        if self.rows is None:
-            self.rows = ledger(self.late_rows, self.alone + matches_in_visits(model, self.events))
-        return self.rows
+        if self.rows is None or self.rows[0] is not model:
+            self.rows = model, ledger(self.late_rows, self.matches(model) + matches_in_visits(model, self.events))
+        return self.rows[1]
+
+    def matches(self, model: Model) -> list[Entry]:
+        """What matched when it came, as these rules have it; nothing by rules that there are not now."""
+        return [
+            replace(entry, rule=model.by_code[entry.rule["code"]])
+            for entry in self.alone
+            if entry.rule["code"] in model.by_code
+        ]
 
     def millipoints(self, model: Model, at_s: int) -> int:
         """The score at `at_s`."""
@@ -294,6 +309,6 @@ class Lead:
         for rule in model.rules:
             if ("session_page" in rule or "return_within_days" in rule) and self.events:
                 sums[rule["group"]] = float("inf")
-        for entry in self.alone + self.late_rows:
+        for entry in self.matches(model) + self.late_rows:
             sums[entry.rule["group"]] += max(0, entry.rule.get("points", 0))
         return sum(min(float(model.groups[group]["cap"]), value) for group, value in sums.items())

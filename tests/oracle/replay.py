@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.codec import decode
-from schemas.records import Engagement, LeadTransition, Tick
+from schemas.records import Engagement, LeadTransition, Promote, Tick
 from tests.oracle.naive import DAY_S, PER_RECORD, Event, Lead, Model, reasons, score
 
 FUTURE_MS = 24 * 3600 * 1000
@@ -112,14 +112,26 @@ class Partition:
     def _take(self, record: Record, body: Any) -> None:
         if isinstance(body, Tick):
             self._tick(record.offset, body.at // 1000)
+        elif isinstance(body, Promote):
+            self._promote(record.offset, body)
         elif isinstance(body, Engagement):
             assert record.key is not None, "the oracle knows well-formed records only"
             self._engagement(record, record.key.decode(), body)
 
     def _tick(self, offset: int, at_s: int) -> None:
         """Move now, and find all that has come due by it."""
+        self.told.now_s = max(self.told.now_s, at_s)
+        self._find_due(offset)
+
+    def _promote(self, offset: int, body: Promote) -> None:
+        """Judge by other rules from here on; what was due and not yet done is judged anew."""
+        files = {each.name: each.text for each in body.files}
+        self.model = Model(files["model.toml"], files["alerts.toml"])
+        self._due.clear()
+        self._find_due(offset)
+
+    def _find_due(self, offset: int) -> None:
         told = self.told
-        told.now_s = max(told.now_s, at_s)
         for lead in told.leads.values():
             if lead.hot and told.now_s > lead.as_of_s and self._cools(offset, lead):
                 due_s = self._first_below(lead)
@@ -164,6 +176,7 @@ class Partition:
                 continue
             at_s = max(told.now_s, lead.as_of_s)
             lead.hot, lead.hot_since_s, lead.as_of_s = False, None, at_s
+            lead.judged_by = self.model
             points = lead.millipoints(self.model, at_s)
             told.changes.append(Change(offset, lead_id, "heat", "hot", "cold", at_s, points, None))
 
@@ -181,11 +194,24 @@ class Partition:
             return
         told.leads[lead_id] = lead
         event = event_of(body)
+        self._renew(record.offset, lead, max(event.at_s, told.now_s, lead.as_of_s))
         lead.accept(self.model, event, told.now_s)
         self._judge(record.offset, lead, event)
 
+    def _renew(self, offset: int, lead: Lead, as_of_s: int) -> None:
+        """Whoever is hot before anything happens is so by rules that are new to them: nobody is alerted."""
+        if lead.judged_by is None or lead.judged_by.points == self.model.points:
+            return
+        assert not lead.late, "what was folded stays as it was: the oracle does not follow it"
+        lead.as_of_s = as_of_s
+        if not lead.hot and (lead.mailed or lead.phoned) and self._has(offset, lead, self.model.hot["hot_at"], "hot"):
+            lead.hot, lead.hot_since_s = True, as_of_s
+            points = lead.millipoints(self.model, as_of_s)
+            self.told.changes.append(Change(offset, lead.lead_id, "heat", "cold", "hot", as_of_s, points, None))
+
     def _judge(self, offset: int, lead: Lead, event: Event | None) -> None:
         """Heat and stage after an event, or after what another lead told; what was due and not yet done is put off."""
+        lead.judged_by = self.model
         for what in ("cool", "expire"):
             self._due.pop(f"{what} {lead.lead_id}", None)
         self._judge_heat(offset, lead, event)

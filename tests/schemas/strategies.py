@@ -23,12 +23,15 @@ from schemas.records import (
     Notice,
     NotTheSame,
     Presence,
+    Promote,
+    PublishedRules,
     Quarantined,
     RaisedHand,
     Reason,
     Record,
     Rejected,
     Release,
+    RuleFile,
     Sighted,
     Sum,
     Tick,
@@ -182,6 +185,8 @@ memories = st.builds(
     late=longs,
     old_onces=blobs,
 )
+rule_files = st.lists(st.builds(RuleFile, name=texts, text=texts), max_size=3).map(tuple)
+rule_sets = st.builds(PublishedRules, version=texts, files=rule_files, at=longs, by=texts, former=st.none() | texts)
 mail: st.SearchStrategy[Mail] = st.one_of(
     st.builds(Link, owner=texts, at=longs, via=st.none() | texts),
     st.builds(Sighted, lead=texts, at=longs, evidence=texts, via=st.none() | texts),
@@ -191,6 +196,7 @@ mail: st.SearchStrategy[Mail] = st.one_of(
     st.builds(Unmerge, at=longs, by=texts),
     st.builds(Release, source=texts, at=longs, by=texts, memory=memories),
     st.builds(NotTheSame, evidence=texts, lead=texts, other=texts, at=longs, by=texts),
+    st.builds(Promote, version=texts, files=rule_files, at=longs, by=texts),
 )
 lead_duplicates = st.builds(
     LeadDuplicate,
@@ -331,5 +337,6 @@ records: st.SearchStrategy[Record] = st.one_of(
     mail,
     lead_duplicates,
     deployment_facts,
+    rule_sets,
     desk_records,
 )

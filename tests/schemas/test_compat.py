@@ -207,7 +207,7 @@ def test_lock_file_problems() -> None:
     assert "the same records" in lock_problems(lock, history, {**PRESENT, "New": changed})[0]
     doubled = [lock["Tick"][0]._replace(id=lock["LeadState"][0].id)]
     assert "one id" in lock_problems({**lock, "Tick": doubled}, history, PRESENT)[-1]
-    for name, number in (("Tick", MAIL_RANGE[9]), ("Link", 4711)):
+    for name, number in (("Tick", MAIL_RANGE[-1]), ("Link", 4711)):
         strange = {**lock, name: [lock[name][0]._replace(id=number)]}
         assert "0x484d0000 on are mail's" in lock_problems(strange, history, PRESENT)[-1]
     loose = [lock["Tick"][0]._replace(compat="NONE")]

@@ -47,7 +47,9 @@ def test_topic_rules() -> None:
     """What is deleted has a time, what is compacted none; the inbox has the broker's clock; all lie side by side."""
     for each in TOPICS:
         assert (each.retention_ms is None) == (each.cleanup == "compact"), each.name
-        assert each.partitions == (1 if each.name in {"deployment.facts", "desk.events", "desk.changelog"} else "P")
+        assert each.partitions == (
+            1 if each.name in {"deployment.facts", "desk.events", "desk.changelog", "rules.published"} else "P"
+        )
         assert not each.public or each.records, each.name
     for inbox in ("lead.events", "desk.events"):
         assert topic(inbox).config["message.timestamp.type"] == "LogAppendTime"

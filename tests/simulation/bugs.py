@@ -19,12 +19,13 @@ from agents.lane.log import Bounds, CommittedRecord, Entry, Reader, TopicIdentit
 from agents.lane.memory_log import MemoryLog, MemoryRecord
 from schemas.codec import encode
 from schemas.head import tick_at
-from schemas.records import Rejected, Waited
+from schemas.records import Promote, Rejected, Waited
 from streams.desk.fold import DeskFold
-from streams.fold import InboxRecord
+from streams.fold import InboxRecord, Sealed
 from streams.forwarding import Forwarding
+from streams.judging import Judge
 from streams.lead_fold import LeadFold
-from streams.ledger import add
+from streams.ledger import add, rebuild
 from streams.rules import Rules
 from streams.state import Lead, Moved
 from tests.simulation.log import SimulatedLog
@@ -297,6 +298,25 @@ def _relink_by_arrival(forwarding: Forwarding, key: bytes, moved: Moved, owner: 
 _RELINK = Forwarding._relink
 
 
+class _ObeysLate(LeadFold):
+    late: tuple[InboxRecord, Promote, bytes] | None = None
+
+    def _promote(self, record: InboxRecord, mail: Promote, value: bytes) -> None:
+        self.late = record, mail, value
+
+    def seal(self) -> Sealed:
+        if self.late is not None:
+            super()._promote(*self.late)
+            self.late = None
+        return super().seal()
+
+
+def _renews_without_a_word(judge: Judge, key: bytes, lead: Lead, as_of: int) -> bool:
+    if lead.model != judge._rules.number:
+        rebuild(lead, judge._rules)
+    return True
+
+
 class _HearsItAgain(DeskFold):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -328,6 +348,14 @@ BUGS: dict[str, Build] = {
     "a clock that is days ahead is believed": _fold(LeadFold, **{"streams.lead_fold._DAY_MS": 9 * 86_400_000}),
     "repeats count": _fold(LeadFold, **{"streams.lead_fold.holds": lambda column, item: False}),
     "what is due is forgotten with its worker": _fold(_ForgetsWhatIsDue),
+    "promoted rules are obeyed from the batch's end": _fold(_ObeysLate),
+    "promoted rules are forgotten with their worker": _fold(
+        LeadFold, **{"streams.lead_fold.remembered": lambda states, given: (given, None)}
+    ),
+    "a promotion alerts": _fold(LeadFold, **{"streams.judging.Judge.renew": _renews_without_a_word}),
+    "whoever is hot is not looked at by promoted rules": _fold(
+        LeadFold, **{"streams.judging.Judge.due": lambda judge, key, state: state.wake}
+    ),
     "ids are drawn": _fold(_DrawsIds),
     "poison is swallowed": _fold(_Silent),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.oracle.naive import DAY_S
-from tests.simulation.processes import OTHER_POINTS, PARTITIONS, PATIENT, RELEASES
+from tests.simulation.processes import OTHER_POINTS, PARTITIONS, PATIENT, RELEASES, SETS
 from tests.streams.harness import MONDAY
 from tests.streams.network import Act, Wish
 from tests.streams.people import story
@@ -48,6 +48,13 @@ class Do:
     kind: str
     place: int
     """Among all requests that were ever assigned, counted round."""
+
+
+@dataclass(frozen=True)
+class Enforce:
+    """Somebody puts one of the rule sets in force (`tests.simulation.processes.SETS`)."""
+
+    rules: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class Compact:
     partition: int
 
 
-Step = Say | Raise | Do | Poison | Own | Go | Kill | Pass | Tick | Refuse | Compact
+Step = Say | Raise | Do | Enforce | Poison | Own | Go | Kill | Pass | Tick | Refuse | Compact
 Plan = Sequence[Step]
 
 
@@ -149,6 +156,8 @@ class _Author:
         self.hands = {act: chance.choice(VERDICTS) for act in askable if chance.random() < raising}
         """Those that are raised hands, with what the gateway says of them."""
         self.releases = PATIENT if merging else RELEASES
+        self.changing = chance.choice([0.0, 0.0, 0.1, 0.3])
+        """How often somebody changes the rules."""
         if not merging and chance.random() < 0.2:
             self.releases += (OTHER_POINTS,)
         self.now_ms = MONDAY * 1000
@@ -161,6 +170,8 @@ class _Author:
         for act in self._arrivals():
             yield from self._wait_until(act.at_s * 1000)
             yield self._arrive(act)
+            if self.chance.random() < self.changing:
+                yield Enforce(self.chance.choice(SETS))
             while self.chance.random() < 0.75:
                 if self.chance.random() < self.trouble:
                     yield from self._fault()

@@ -24,6 +24,7 @@ from agents.leads import leads_config
 from agents.metrics import LaneMetrics
 from handraise.zones import zone
 from schemas.head import mail_name
+from schemas.records import Promote
 from streams.compiled import CompiledFold
 from streams.desk import rules as desk_rules
 from streams.desk.fold import DeskFold
@@ -32,10 +33,12 @@ from streams.fold import InboxRecord
 from streams.lead_fold import LeadFold
 from streams.poison import NewerMail
 from streams.rules import Rules, load
+from streams.ruleset import record_files, version_of
 from tests.simulation.log import WAITING, SimulatedLog
 from tests.simulation.loop import HandTurnedLoop
 from tests.streams.desk.harness import SMALL as SMALL_DESK
-from tests.streams.harness import SMALL
+from tests.streams.harness import MONDAY, SMALL
+from tests.streams.rule_variants import VARIANTS
 
 PARTITIONS = 2
 MAX_BATCH = 6
@@ -52,12 +55,36 @@ OTHER_POINTS = "python, other points"
 PATIENT = ("python, patient", "compiled, patient")
 """Rules under which nobody is forgotten within a story: the oracle of merges knows no end."""
 NEWEST = RELEASES[-1]
+SETS = (
+    "as it was",
+    "dearer",
+    "cheaper",
+    "hot sooner",
+    "hot never",
+    "qualified sooner",
+    "other half-lives",
+    "other caps",
+)
+"""Rule sets to be put in force.  None changes what events a rule matches: that the oracle of merges does not follow."""
 
 
 def model_file(*, is_patient: bool) -> str:
     """The model of the tests; where many things are tried with leads, none is forgotten."""
     model = SMALL["model.toml"]
     return model.replace("anonymous_idle_days = 5", "anonymous_idle_days = 60") if is_patient else model
+
+
+@cache
+def rule_set(name: str, *, is_patient: bool) -> Promote:
+    """A rule set as the record that puts it in force; the desk's part of some is another one, too."""
+    files = {**SMALL_DESK, **dict(VARIANTS[name].files)}
+    if is_patient:
+        files["model.toml"] = files["model.toml"].replace("anonymous_idle_days = 5", "anonymous_idle_days = 60")
+    if name.startswith("hot"):
+        files["routing.toml"] = files["routing.toml"].replace(
+            'after_minutes = 2, do = "remind"', 'after_minutes = 1, do = "offer"'
+        )
+    return Promote(version_of(files), record_files(files), MONDAY * 1000, "ana")
 
 
 @cache
@@ -84,10 +111,10 @@ def rules_of_desk() -> DeskRules:
 
 
 class OlderFold(LeadFold):
-    """A build of the time before leads could absorb each other."""
+    """A build of the time before leads could absorb each other, and rules could be promoted."""
 
     def _mail(self, record: InboxRecord, value: bytes) -> None:
-        if mail_name(value) == "Absorb":
+        if mail_name(value) in ("Absorb", "Promote"):
             raise NewerMail("mail of a newer release")
         super()._mail(record, value)
 

@@ -38,7 +38,17 @@ def withstand(seeds: Iterable[int]) -> Counter[str]:
 def test_nothing_is_lost_doubled_or_wrong_whatever_happens() -> None:
     """Killed, stopped, fenced, refused, repeated, reordered, poisoned: all is what the oracle makes of the inboxes."""
     happened = withstand(range(SEEDS))
-    for what in ("killed", "fenced", "aborted", "refused", "poison", "answered", "desk.waiting", "lead.assignments"):
+    for what in (
+        "killed",
+        "fenced",
+        "aborted",
+        "refused",
+        "poison",
+        "answered",
+        "desk.waiting",
+        "lead.assignments",
+        "rules.published",
+    ):
         assert happened[what] >= SEEDS / 10, (what, happened)
 
 

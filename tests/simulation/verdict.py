@@ -203,7 +203,9 @@ def _states(world: World, partition: int, oracle: Linked) -> Iterator[str]:
     for lead in oracle.told.leads.values():
         state = decode(last[lead.lead_id.encode()] or b"")
         assert isinstance(state, LeadState)
-        yield from _asserted(f"{state}", lambda state=state, lead=lead: compare_state(state, lead, oracle.model))
+        yield from _asserted(
+            f"{state}", lambda state=state, lead=lead: compare_state(state, lead, lead.judged_by or oracle.model)
+        )
 
 
 def _events(world: World, events: dict[bytes, Event]) -> Iterator[str]:

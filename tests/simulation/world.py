@@ -14,8 +14,23 @@ from schemas.keys import partition_of
 from schemas.records import Activity, Assignment, RaisedHand
 from schemas.records import Tick as TickRecord
 from tests.simulation.log import WAITING, SimulatedLog
-from tests.simulation.plan import Compact, Do, Go, Kill, Own, Pass, Plan, Poison, Raise, Refuse, Say, Step, Tick
-from tests.simulation.processes import NEWEST, PARTITIONS, PATIENT, Build, Process
+from tests.simulation.plan import (
+    Compact,
+    Do,
+    Enforce,
+    Go,
+    Kill,
+    Own,
+    Pass,
+    Plan,
+    Poison,
+    Raise,
+    Refuse,
+    Say,
+    Step,
+    Tick,
+)
+from tests.simulation.processes import NEWEST, PARTITIONS, PATIENT, Build, Process, rule_set
 from tests.streams.desk.harness import hand
 from tests.streams.harness import MONDAY
 from tests.streams.network import Act, Wish, engagement_of, key_of, value_of
@@ -30,7 +45,7 @@ LEAD_TOPICS = (
     "desk.waiting",
 )
 ASSIGNMENTS = "lead.assignments"
-DESK_TOPICS = (ASSIGNMENTS, "desk.notices")
+DESK_TOPICS = (ASSIGNMENTS, "desk.notices", "rules.published")
 SOME_TURNS = 10
 """Of a loop: enough for a fetch and a transaction."""
 MOST_ROUNDS = 400
@@ -99,6 +114,9 @@ class World:
                 self.log.advance(ms)
             case Do(rep, kind, place):
                 self._do(rep, kind, place)
+            case Enforce(name):
+                record = rule_set(name, is_patient=self.is_patient)
+                self.log.produce("desk.events", 0, [(None, encode(record), [])])
             case Refuse(topic):
                 self.log.refusals.append(topic)
             case Compact(topic, partition):

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from schemas.codec import decode, encode
-from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined, Rejected, Tick
+from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Promote, Quarantined, Rejected, Tick
 from streams import explain as explaining
 from streams.fold import Output
 from streams.identity import event_id, lead_id
 from streams.rules import Rules, load
+from streams.ruleset import record_files, version_of
 from streams.state import Lead
 from streams.state import decode as decode_state
 from tests.oracle.compare import compare_alert, compare_state
@@ -64,6 +65,18 @@ class Time:
     at_s: int
 
 
+@dataclass(frozen=True)
+class Promoted:
+    """Rules that are in force from here on: all files of a set."""
+
+    files: tuple[tuple[str, str], ...]
+
+    def record(self) -> Promote:
+        """The record that says so."""
+        files = dict(self.files)
+        return Promote(version_of(files), record_files(files), MONDAY * 1000, "ana")
+
+
 def key_of(lead: str) -> bytes:
     """The lead id of `kind:value`."""
     kind, _, value = lead.partition(":")
@@ -71,8 +84,10 @@ def key_of(lead: str) -> bytes:
     return lead_id(kind, value, b"secret").encode()  # type: ignore[arg-type]
 
 
-def value_of(did: Did | Time) -> bytes:
+def value_of(did: Did | Time | Promoted) -> bytes:
     """The record's value."""
+    if isinstance(did, Promoted):
+        return encode(did.record())
     if isinstance(did, Time):
         return encode(Tick(at=did.at_s * 1000))
     return encode(
@@ -95,7 +110,9 @@ def value_of(did: Did | Time) -> bytes:
     )
 
 
-def records(story: Iterable[Did | Time], first_offset: int = 0, appended_s: int = MONDAY + 400 * DAY_S) -> list[Record]:
+def records(
+    story: Iterable[Did | Time | Promoted], first_offset: int = 0, appended_s: int = MONDAY + 400 * DAY_S
+) -> list[Record]:
     """The story as an inbox; with holes in the offsets, as control records and compaction leave them."""
     return [
         Record(first_offset + 2 * n, appended_s * 1000, key_of(it.lead) if isinstance(it, Did) else None, value_of(it))
@@ -175,7 +192,7 @@ class Box:
 
     def explain(self, at_s: int, lead: str = "u:ana") -> explaining.Explanation:
         """The ledger of points."""
-        return explaining.explain(self.lead(lead), self.rules, at_s)
+        return explaining.explain(self.lead(lead), self.fold.rules, at_s)
 
     def score(self, at_s: int, lead: str = "u:ana") -> int:
         """The score in milli-points."""
@@ -204,7 +221,7 @@ def compare(box: Box, log: Sequence[Record]) -> None:
     for lead in expected.leads.values():
         state = last[lead.lead_id.encode()]
         assert state is not None
-        compare_state(state, lead, model)
+        compare_state(state, lead, lead.judged_by or model)
 
 
 def _compare_transitions(box: Box, expected: Told) -> None:
