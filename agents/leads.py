@@ -7,8 +7,8 @@ from collections.abc import Collection
 import structlog
 
 from agents.lane.config import LaneConfig
-from streams.compiled import lead_fold
-from streams.fold import PartitionFold
+from streams.compiled import compact_states, lead_fold
+from streams.fold import PartitionFold, States
 from streams.publish import INBOX
 from streams.rules import Rules
 
@@ -46,7 +46,7 @@ def leads_config(
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
 
-    def fold(partition: int, states: dict[bytes, bytes]) -> PartitionFold:
+    def fold(partition: int, states: States) -> PartitionFold:
         skipped = frozenset(offset for of, offset in skip if of == partition)
         made = lead_fold(partition, states, rules, partitions, accept_poison, skipped)
         if made.rules.version != rules.version:
@@ -60,6 +60,7 @@ def leads_config(
         changelog=CHANGELOG,
         partitions=partitions,
         fold_factory=fold,
+        states_factory=compact_states,
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

@@ -6,11 +6,8 @@ Kafka transaction.  It knows nothing else of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import NamedTuple, Protocol
-
-States = dict[bytes, bytes]
-"""What a partition remembers, under keys."""
 
 
 class InboxRecord(Protocol):
@@ -72,14 +69,16 @@ class PartitionFold(Protocol):
         """
 
     def seal(self) -> Sealed:
-        """Close the open batch and open the next; the recovered states dict is up to date when this returns."""
+        """Close the open batch and open the next; the recovered states are up to date when this returns."""
 
     def ready(self) -> str | None:
         """Why this partition is paused, in words with the remedy, or None."""
 
 
-FoldFactory = Callable[[int, dict[bytes, bytes]], PartitionFold]
-"""(partition, its states as recovered) -> the fold that owns and updates that dict from now on."""
+States = MutableMapping[bytes, bytes]
+"""The states of a partition by their keys."""
+FoldFactory = Callable[[int, States], PartitionFold]
+"""(partition, its states as recovered) -> the fold that owns and updates them from now on."""
 
 
 def in_batches(fold: PartitionFold, records: Sequence[InboxRecord]) -> Iterator[tuple[int, Sealed]]:
