@@ -18,7 +18,7 @@ from schemas.codec import encode
 from schemas.records import Waited
 from streams.desk.fold import DeskFold
 from streams.desk.rules import DeskRules
-from streams.fold import InboxRecord, PartitionFold, Sealed
+from streams.fold import InboxRecord, PartitionFold, Sealed, States
 from streams.publish import WAITING
 
 ROLE = "desk"
@@ -57,7 +57,7 @@ def desk_config(
     place = Place()
     pump = Pump(bootstrap, prefix, partitions, place)
 
-    def fold(partition: int, states: dict[bytes, bytes]) -> PartitionFold:
+    def fold(partition: int, states: States) -> PartitionFold:
         made = DeskFold(partition, states, rules, partitions, accept_poison)
         if made.rules.version != rules.version:
             log.info("promoted rules", in_force=made.rules.version, folder=rules.version)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from agents.lane.config import LaneConfig
-from streams.compiled import lead_fold
-from streams.fold import PartitionFold
+from streams.compiled import compact_states, lead_fold
+from streams.fold import PartitionFold, States
 from streams.publish import INBOX
 from streams.rules import Rules
 
@@ -42,7 +42,7 @@ def leads_config(
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
 
-    def fold(partition: int, states: dict[bytes, bytes]) -> PartitionFold:
+    def fold(partition: int, states: States) -> PartitionFold:
         made = lead_fold(partition, states, rules, partitions, accept_poison)
         if made.rules.version != rules.version:
             log.info("promoted rules", partition=partition, in_force=made.rules.version, folder=rules.version)
@@ -55,6 +55,7 @@ def leads_config(
         changelog=CHANGELOG,
         partitions=partitions,
         fold_factory=fold,
+        states_factory=compact_states,
         outputs=OUTPUTS,
         prefix=prefix,
         instance_id=instance_id,

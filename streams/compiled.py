@@ -5,26 +5,34 @@ Both publish the same, to the byte: Python is the definition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import cast
 
 from streams import state
-from streams.fold import InboxRecord, Sealed
+from streams.fold import InboxRecord, Sealed, States
 from streams.lead_fold import LeadFold
 from streams.rules import Rules
 from streams.state import Lead
 
 try:
-    from streams.kernel import Kernel, partition_of
+    from streams.kernel import Kernel, Table, partition_of
 except ImportError:
     Kernel = None  # type: ignore[assignment, misc]  # there was no compiler
 
 IS_COMPILED: bool = Kernel is not None
 
+if IS_COMPILED:
 
-def lead_fold(
-    partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
-) -> LeadFold:
+    class CompactStates(Table, MutableMapping[bytes, bytes]):
+        """States without a Python object of any: some 160 bytes less for each than a dict takes."""
+
+
+def compact_states() -> States:
+    """An empty mapping that takes as little memory as there can be here."""
+    return CompactStates() if IS_COMPILED else {}
+
+
+def lead_fold(partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0) -> LeadFold:
     """The fastest lead fold that there is here, over one partition."""
     fold = CompiledFold if IS_COMPILED else LeadFold
     return fold(partition, states, rules, partitions, accept_poison)
@@ -33,12 +41,10 @@ def lead_fold(
 class CompiledFold(LeadFold):
     """A lead fold that leaves common records to the kernel.
 
-    Its states dict is up to date after each record, because the kernel knows of nothing else.
+    Its states are up to date after each record, because the kernel knows of nothing else.
     """
 
-    def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
-    ) -> None:
+    def __init__(self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0) -> None:
         super().__init__(partition, states, rules, partitions, accept_poison)
         self._publisher.partition_of = partition_of
 

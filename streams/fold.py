@@ -6,7 +6,7 @@ Kafka transaction.  It knows nothing else of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -60,11 +60,13 @@ class PartitionFold(Protocol):
         """
 
     def seal(self) -> Sealed:
-        """Close the open batch and open the next; the recovered states dict is up to date when this returns."""
+        """Close the open batch and open the next; the recovered states are up to date when this returns."""
 
     def ready(self) -> str | None:
         """Why this partition is paused, in words with the remedy, or None."""
 
 
-FoldFactory = Callable[[int, dict[bytes, bytes]], PartitionFold]
-"""(partition, its states as recovered) -> the fold that owns and updates that dict from now on."""
+States = MutableMapping[bytes, bytes]
+"""The states of a partition by their keys."""
+FoldFactory = Callable[[int, States], PartitionFold]
+"""(partition, its states as recovered) -> the fold that owns and updates them from now on."""

@@ -18,7 +18,7 @@ from streams import state
 from streams.agenda import Agenda
 from streams.conditions import fitting
 from streams.contact import MOST_CHARACTERS, first_known, learn, verify
-from streams.fold import InboxRecord, Sealed
+from streams.fold import InboxRecord, Sealed, States
 from streams.forwarding import MOST_OWNERS, MOVED_IDLE_S, Forwarding
 from streams.judging import Judge
 from streams.ledger import add, holds, new_lead, rebuild
@@ -53,9 +53,7 @@ _NO_NEWS = News()
 class LeadFold:
     """The lead fold over one partition; implements streams.fold.PartitionFold."""
 
-    def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
-    ) -> None:
+    def __init__(self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge = PoisonGauge(accept_poison)
         self._looked_at = 0

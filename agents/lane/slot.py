@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agents.lane.cursor import CURSOR_KEY, Cursor, decode_cursor, encode_cursor
 from agents.lane.log import CommittedRecord, Entry, TopicIdentity, Writer
-from streams.fold import FoldFactory, InboxRecord, PartitionFold, Sealed
+from streams.fold import FoldFactory, InboxRecord, PartitionFold, Sealed, States
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Pending:
 class Slot:
     """One owned partition."""
 
-    def __init__(self, partition: int, names: Names, writer: Writer) -> None:
-        self.partition, self._names, self._writer = partition, names, writer
-        self.states: dict[bytes, bytes] = {}
+    def __init__(self, partition: int, names: Names, writer: Writer, states: States) -> None:
+        """`states` is empty, and filled by `restore`."""
+        self.partition, self._names, self._writer, self.states = partition, names, writer, states
         self.cursor: Cursor | None = None
         """The position as recovered; None where nothing was committed yet."""
         self.next_offset = -1

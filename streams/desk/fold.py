@@ -25,7 +25,7 @@ from streams.desk.publish import INBOX, DeskPublisher
 from streams.desk.rules import DeskRules
 from streams.desk.state import Ask, Case
 from streams.desk.zones import DAY_MS
-from streams.fold import InboxRecord, Sealed
+from streams.fold import InboxRecord, Sealed, States
 from streams.links import ID
 from streams.poison import LAST_MS, MEND, NewerMail, PoisonGauge, dead_letter, flood, place
 from streams.ruleset import KEY as RULES
@@ -48,7 +48,7 @@ class DeskFold:
     """The desk over its one partition; implements streams.fold.PartitionFold."""
 
     def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: DeskRules, partitions: int, accept_poison: int = 0
+        self, partition: int, states: States, rules: DeskRules, partitions: int, accept_poison: int = 0
     ) -> None:
         self._partition, self._states = partition, states
         self._gauge = PoisonGauge(accept_poison)
