@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from handraise import access, crew, keyfile, logs, output, rules, topics
+from handraise import access, crew, following, keyfile, logs, output, rules, topics
 from handraise.failure import Failure
 from handraise.settings import ROOT, Settings
 from streams.desk.roster import ROSTER_FILE
@@ -67,6 +67,7 @@ def console(settings: Settings, site: str | None) -> None:
         host=settings.console.host,
         port=settings.console.port,
         demo_site=site,
+        follow=lambda obey: following.follow(settings, lambda found: obey(found.rules, found.desk)),
     )
     if site is None and not config.passwords():
         log.warning("nobody has a password yet: `handraise password NAME` makes one")
@@ -183,7 +184,7 @@ def _notify(settings: Settings, metrics_port: int | None) -> int:
     from handraise import channels
 
     mailbox, endpoints = channels.load(settings)
-    rule_set = rules.load(settings.rules)
+    rule_set = asyncio.run(following.in_force(settings, rules.load(settings.rules)))
     config = notify.NotifyConfig(
         bootstrap=settings.kafka,
         prefix=settings.prefix,
@@ -192,6 +193,10 @@ def _notify(settings: Settings, metrics_port: int | None) -> int:
         addresses=channels.addresses(rule_set.texts[ROSTER_FILE]),
         queues=rule_set.desk.routing.queues,
         health_port=metrics_port,
+        follow=lambda obey: following.follow(
+            settings,
+            lambda found: obey(channels.addresses(found.texts[ROSTER_FILE]), found.desk.routing.queues),
+        ),
     )
     told = ["email"] if mailbox else []
     told += [f"webhook {each.name}" for each in endpoints]
