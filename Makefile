@@ -17,11 +17,12 @@ demo:
 	@$(TOGETHER) ready-to-run
 	@$(BIN)/handraise demo $(ARGS)
 
+# Most tests wait for servers: two files at a time, each half with a Kafka and a Redis of its own.
 test: ready-to-test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -m "not chaos_long"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not chaos_long"
 
 up: .venv/.tools
 	@$(PYTHON) -m deploy.local up

@@ -1,8 +1,8 @@
 """``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json, add to bench/history.jsonl.
 
-Names: leads, desk, mirror, console, latency, restart, memory, gateway, peers; without any, all of them.  The file keeps
-the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has fallen against
-the runs before it (bench/history.py says how that is judged).
+Names: leads, desk, mirror, console, latency, restart, memory, scale, gateway, peers; without any, all of them.  The
+file keeps the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has
+fallen against the runs before it (bench/history.py says how that is judged).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import console, desk, gateway, history, latency, leads, memory, mirror, restart
+from bench import console, desk, gateway, history, latency, leads, memory, mirror, restart, scale
 from bench.kit import Row, yardstick_ns
+from bench.latency import Scene
 from bench.peers import compare
 from handraise.settings import ROOT
 
@@ -65,9 +66,10 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
             "desk": lambda: desk.run(count=2_000, runs=1, profile=profile),
             "mirror": lambda: mirror.run(count=10_000, runs=1),
             "console": lambda: console.run(count=5, runs=1),
-            "latency": lambda: latency.run(scenes=((6.0, 0), (3.0, 500))),
+            "latency": lambda: latency.run(scenes=[Scene(6.0), Scene(3.0, waiting=500), Scene(3.0, backlog=10_000)]),
             "restart": lambda: restart.run(leads=20_000, runs=1),
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
+            "scale": lambda: scale.run(few=10_000, many=50_000, visitors=2_000, turn=4_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),
             "peers": lambda: compare.run(leads=1_000, runs=1, seconds=2.0),
         }
@@ -79,6 +81,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
         "latency": latency.run,
         "restart": restart.run,
         "memory": memory.run,
+        "scale": scale.run,
         "gateway": gateway.run,
         "peers": compare.run,
     }

@@ -189,11 +189,18 @@ def rss_mib(pid: int | str = "self") -> float:
 
 
 @contextlib.contextmanager
-def process(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Measured]:
-    """`python ARGUMENTS` until the block ends; then SIGTERM, and SIGKILL if that does not end it."""
+def process(*arguments: str, env: Mapping[str, str] | None = None, listens: bool = False) -> Iterator[Measured]:
+    """`python ARGUMENTS` until the block ends; then SIGTERM, and SIGKILL if that does not end it.
+
+    `listens`: it has a standard input of its own.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAISE_")}
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env={**inherited, **(env or {})}, stdout=subprocess.PIPE
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**inherited, **(env or {})},
+        stdin=subprocess.PIPE if listens else None,
+        stdout=subprocess.PIPE,
     ) as child:
         try:
             yield Measured(child)

@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -33,7 +33,7 @@ from deploy.probe import free_port
 from handraise.settings import ROOT
 from schemas.codec import encode
 from schemas.keys import partition_of
-from schemas.records import Waiting
+from schemas.records import Engagement, Waiting
 from streams.identity import lead_id
 
 KEY = b"a key for benchmarks"
@@ -47,20 +47,30 @@ _PATIENCE_S = 60.0
 _SEED = 11
 
 
-def run(
-    kafka: str | None = None, rate: float = RATE, scenes: Sequence[tuple[float, int]] = ((60.0, 0), (60.0, WAITING))
-) -> list[Row]:
-    """Steady traffic after a few seconds to warm up; in each scene for so many seconds, while so many leads wait.
+class Scene(NamedTuple):
+    """Steady traffic after a few seconds to warm up."""
 
-    Without `kafka` a broker is started.
-    """
+    seconds: float
+    rate: float = RATE
+    """Events a second."""
+    waiting: int = 0
+    """So many leads that qualified wait for the desk when it begins."""
+    backlog: int = 0
+    """So many page views lie before the lead fold: it has no rest, and alerts come when it is through."""
+
+
+SCENES = (Scene(60.0), Scene(60.0, waiting=WAITING), Scene(60.0, 1_000.0), Scene(15.0, 200.0, backlog=1_000_000))
+
+
+def run(kafka: str | None = None, scenes: Sequence[Scene] = SCENES) -> list[Row]:
+    """Five rows a scene, three where there is a backlog.  Without `kafka` a broker is started."""
     if kafka is None:
         with kit.cluster() as own:
-            return run(own, rate, scenes)
-    return [row for seconds, waiting in scenes for row in _measure(kafka, seconds, rate, waiting)]
+            return run(own, scenes)
+    return [row for scene in scenes for row in _measure(kafka, scene)]
 
 
-def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]:
+def _measure(kafka: str, scene: Scene) -> list[Row]:
     prefix = f"latency{time.time_ns()}."
     asyncio.run(kit.create_topics(kafka, prefix))
     gateway_port, console_port, *ports = (free_port() for _ in range(2 + len(_ROLES)))
@@ -74,16 +84,20 @@ def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]
         commands += [("worker", role, "--metrics-port", str(port)) for role, port in zip(_ROLES, ports, strict=True)]
         processes = [stack.enter_context(kit.process("-m", "handraise", *words, env=env)) for words in commands]
         kit.await_ready(gateway_port, console_port, *ports)
-        if waiting:
-            asyncio.run(kit.preload(kafka, f"{prefix}desk.waiting", _qualified(waiting)))
+        asyncio.run(kit.preload(kafka, f"{prefix}desk.waiting", _qualified(scene.waiting)))
+        asyncio.run(kit.preload(kafka, f"{prefix}lead.events", _looked_at(scene.backlog)))
         before = [each.usage().cpu_s for each in processes]
-        found = uvloop.run(_Measurement(kafka, prefix, gateway_port, console_port, seconds, rate).run())
+        measurement = _Measurement(kafka, prefix, (gateway_port, console_port, ports[0]), scene.seconds, scene.rate)
+        found = uvloop.run(measurement.run())
         spent = [each.usage().cpu_s - then for each, then in zip(processes, before, strict=True)]
         memory = [each.rss_mib() for each in processes]
-    events = round(rate * (seconds + WARM_S))
-    job = f"event posted over HTTP to its record, {rate:.0f} events/s for {seconds:.0f} s"
-    if waiting:
-        job += f", while {waiting:,} qualified leads wait"
+    events = round(scene.rate * (scene.seconds + WARM_S)) + scene.backlog
+    job = f"event posted over HTTP to its record, {scene.rate:.0f} events/s for {scene.seconds:.0f} s"
+    if scene.waiting:
+        job += f", while {scene.waiting:,} qualified leads wait"
+    if scene.backlog:
+        job += ", while the lead fold is saturated"
+        found = {reader: times for reader, times in found.items() if reader.startswith("assignment")}
     return [
         kit.row(
             reader,
@@ -94,6 +108,7 @@ def _measure(kafka: str, seconds: float, rate: float, waiting: int) -> list[Row]
             p50_ms=round(kit.percentile(times, 50), 1),
             p99_ms=round(kit.percentile(times, 99), 1),
             max_ms=round(times[-1], 1),
+            lag_at_end=measurement.lag,
             **{name: round(each / events * 1e6, 1) for name, each in zip(_PARTS, spent, strict=True)},
         )
         for reader, times in found.items()
@@ -110,6 +125,22 @@ def _round_the_clock(folder: Path) -> str:
     return str(folder)
 
 
+def _looked_at(count: int) -> dict[int, list[tuple[bytes, bytes]]]:
+    """So many page views, ten of each visitor, by partition."""
+    now = time.time_ns() // 1_000_000
+    parts: dict[int, list[tuple[bytes, bytes]]] = {number: [] for number in range(kit.PARTITIONS)}
+    for number in range(count):
+        visitor = f"reader-{number % -(-count // 10)}"
+        lead, path = lead_id("a", visitor, KEY), ORDINARY[number % len(ORDINARY)]
+        view = Engagement(
+            event_id=number.to_bytes(8, "big"), occurred_at=now, kind="page_view", asset=path, title=path,
+            verdict="human", email=None, identifiers=(lead,), source="bench", message_id=f"{number:032x}", call="page",
+            event="", received_at=now, anonymous_id=visitor, user_agent=BROWSERS[0], url=f"{SITE}{path}",
+        )  # fmt: skip
+        parts[partition_of(lead.encode(), kit.PARTITIONS)].append((lead.encode(), encode(view)))
+    return parts
+
+
 def _qualified(count: int) -> dict[int, list[tuple[bytes, bytes]]]:
     """Mail to the desk from so many leads that qualified, by partition."""
     now = time.time_ns() // 1_000_000
@@ -124,6 +155,7 @@ def _qualified(count: int) -> dict[int, list[tuple[bytes, bytes]]]:
 
 _ROLES = ("leads", "desk", "mirror")
 _PARTS = tuple(f"{name}_us_per_event" for name in ("gateway", "console", *_ROLES))
+_LAG = "handraise_lane_lag_records"
 _SCREEN = "assignment in the browser's stream"
 _ROW = re.compile(r'<li class="([^"]*)"')
 _LEAD = re.compile(r'data-lead="([^"]+)"')
@@ -135,9 +167,12 @@ _READERS = {
 
 
 class _Measurement:
-    def __init__(self, kafka: str, prefix: str, port: int, console_port: int, seconds: float, rate: float) -> None:
-        self._kafka, self._prefix, self._port, self._seconds, self._rate = kafka, prefix, port, seconds, rate
-        self._console_port = console_port
+    def __init__(self, kafka: str, prefix: str, ports: tuple[int, int, int], seconds: float, rate: float) -> None:
+        """`ports`: of the gateway, the console, and the metrics of the leads worker."""
+        self._kafka, self._prefix, self._seconds, self._rate = kafka, prefix, seconds, rate
+        self._port, self._console_port, self._leads_port = ports
+        self.lag = 0
+        """Records before the lead fold when the last event had been sent."""
         self._dice = random.Random(_SEED)
         self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
         self._posted: dict[str, dict[str, float]] = {"lead.alerts": {}, "lead.assignments": {}}
@@ -155,6 +190,8 @@ class _Measurement:
             seen[_SCREEN] = {}
             await stack.enter_async_context(self._watching(seen[_SCREEN]))
             await self._send()
+            seen_there = await asyncio.to_thread(kit.metrics, self._leads_port)
+            self.lag = round(sum(value for name, value in seen_there.items() if name.startswith(_LAG)))
             until = time.monotonic() + _PATIENCE_S
             awaited = {reader: self._posted[topic] for reader, (topic, _) in _READERS.items()}
             awaited[_SCREEN] = self._posted["lead.assignments"]

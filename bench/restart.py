@@ -1,7 +1,7 @@
 """How long a worker takes from its start until it is ready, and until it has folded an event that waits for it.
 
 The changelog holds the states of as many leads as asked for: realistic ones, made by the lead fold, the same ones under
-ever new keys, since half a million leads would take a minute to fold.
+ever new keys, since a million leads would take a minute to fold.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SEED = 23
 _PATIENCE_S = 120.0
 
 
-def run(kafka: str | None = None, leads: int = 500_000, runs: int = 3) -> list[Row]:
+def run(kafka: str | None = None, leads: int = 1_000_000, runs: int = 3) -> list[Row]:
     """Median of several starts on the same changelog.  Without `kafka` a broker is started."""
     if kafka is None:
         with kit.cluster() as own:
@@ -46,7 +46,7 @@ def run(kafka: str | None = None, leads: int = 500_000, runs: int = 3) -> list[R
     return [kit.row("worker", job, None, rss, **further, ready_s_runs=[round(each["ready_s"], 2) for each in found])]
 
 
-def _states(leads: int) -> list[bytes]:
+def states_of(leads: int) -> list[bytes]:
     """States of so many leads after about ten events."""
     end_ms = time.time_ns() // 1_000_000
     states: dict[bytes, bytes] = {}
@@ -61,7 +61,7 @@ async def _fill(kafka: str, prefix: str, leads: int) -> float:
     """Write the changelog, a cursor in each partition, and one event; the mean size of a state."""
     await kit.create_topics(kafka, prefix)
     parts: dict[int, list[tuple[bytes, bytes]]] = {partition: [] for partition in range(kit.PARTITIONS)}
-    for number, value in enumerate(islice(cycle(_states(min(_MODELS, leads))), leads)):
+    for number, value in enumerate(islice(cycle(states_of(min(_MODELS, leads))), leads)):
         key = lead_id("a", f"visitor {number}", SECRET).encode()
         parts[partition_of(key, kit.PARTITIONS)].append((key, value))
     size = statistics.fmean(len(value) for part in parts.values() for _, value in part)

@@ -18,7 +18,7 @@ from agents.leads import leads_config
 from bench.sampling import sampled
 from handraise.rules import load
 from handraise.settings import ROOT
-from streams.fold import FoldFactory, InboxRecord, Output, PartitionFold, Sealed
+from streams.fold import FoldFactory, InboxRecord, Output, PartitionFold, Sealed, States
 
 _HEADERS = [
     ("ce_specversion", b"1.0"),
@@ -38,7 +38,7 @@ class CountingFold:
     A state and a published value of the lead fold's usual sizes for each key that changed.
     """
 
-    def __init__(self, partition: int, states: dict[bytes, bytes]) -> None:
+    def __init__(self, partition: int, states: States) -> None:
         self._partition, self._states, self._open = partition, states, set[bytes]()
 
     def apply(self, records: Sequence[InboxRecord]) -> int:

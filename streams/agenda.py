@@ -12,15 +12,16 @@ _BUCKET_S = 3_600
 class Agenda:
     """Keys by the time (seconds) at which they are due, given out in order of (due, key).
 
-    The far future is kept in buckets of an hour without order, which costs a pointer a key; a bucket is sorted into a
-    heap when its hour has come and everything before it is done.  An entry is never removed: `due_of` tells when a key
-    is due now (0: never), and entries that no longer hold are passed over.
+    The far future is kept in buckets of an hour without order, as text with a key a line, so that a key costs a byte
+    beside itself; no key has a line's end in it.  A bucket is sorted into a heap when its hour has come and everything
+    before it is done.  An entry is never removed: `due_of` tells when a key is due now (0: never), and entries that no
+    longer hold are passed over.
     """
 
     def __init__(self, due_of: Callable[[bytes], int]) -> None:
         self._due_of = due_of
         self._near: list[tuple[int, bytes]] = []
-        self._far: dict[int, list[bytes]] = {}
+        self._far: dict[int, bytearray] = {}
         self._hours: list[int] = []
         """The buckets that there are, a heap."""
         self._opened = 0
@@ -36,11 +37,11 @@ class Agenda:
         hour = due // _BUCKET_S
         bucket = self._far.get(hour)
         if bucket is None:
-            self._far[hour] = [key]
+            bucket = self._far[hour] = bytearray()
             heapq.heappush(self._hours, hour)
             self.next_due = min(self.next_due, hour * _BUCKET_S)
-        else:
-            bucket.append(key)
+        bucket += key
+        bucket += b"\n"
 
     def pop(self, now: int) -> bytes | None:
         """The first key that is due at `now`, taken off the list; None if there is none."""
@@ -61,6 +62,6 @@ class Agenda:
     def _open(self, hour: int) -> None:
         """Sort a bucket into the heap, but for what is due at another time by now."""
         self._opened = (hour + 1) * _BUCKET_S
-        dues = ((self._due_of(key), key) for key in self._far.pop(hour))
+        dues = ((self._due_of(key), key) for key in bytes(self._far.pop(hour)).split(b"\n")[:-1])
         self._near += [entry for entry in dues if entry[0] // _BUCKET_S == hour]
         heapq.heapify(self._near)

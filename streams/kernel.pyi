@@ -1,8 +1,8 @@
 """The types of the compiled module, which streams/kernel.pyx is the source of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from streams.fold import InboxRecord
+from streams.fold import InboxRecord, States
 from streams.links import Link
 from streams.publish import Publisher
 from streams.rules import Rules
@@ -10,15 +10,28 @@ from streams.rules import Rules
 def partition_of(key: bytes, partitions: int) -> int:
     """What `schemas.keys.partition_of` says."""
 
+class Table:
+    """A mapping of bytes by bytes, in no order.  An entry takes at most a megabyte, and its key 65,535 bytes."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __contains__(self, key: object) -> bool: ...
+    def __getitem__(self, key: bytes) -> bytes: ...
+    def __setitem__(self, key: bytes, value: bytes) -> None: ...
+    def __delitem__(self, key: bytes) -> None: ...
+
 class Kernel:
     """Folds the common records of one partition."""
+
+    place: int
+    """Of the record that was folded last, in the records given."""
 
     def __init__(
         self,
         rules: Rules,
         partition: int,
         partitions: int,
-        states: dict[bytes, bytes],
+        states: States,
         touched: dict[bytes, int],
         publisher: Publisher,
         remember: Callable[[int, bytes], None],

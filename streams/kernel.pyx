@@ -13,10 +13,10 @@ leaves its bytes, and what would is "not common" too.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from schemas import keys
@@ -31,6 +31,7 @@ from streams.publish import INBOX, SOURCE, SPECVERSION, STATE, TRANSITION
 
 include "kernel_layout.pxi"
 include "kernel_bytes.pxi"
+include "kernel_table.pxi"
 include "kernel_lead.pxi"
 include "kernel_rest.pxi"
 include "kernel_event.pxi"
@@ -53,10 +54,13 @@ def partition_of(bytes key, uint32_t partitions):
 cdef class Kernel(Mailbox):
     """Folds the common records of one partition, and publishes the states of its leads."""
 
+    cdef readonly Py_ssize_t place
+
     def fold(self, records, Py_ssize_t start, int64_t now):
         """Fold records from a place on, as long as they are common; the place of the first that is not."""
         cdef Py_ssize_t place, count = len(records)
         for place in range(start, count):
+            self.place = place
             if not self._fold_one(records[place], now):
                 return place
         return count
@@ -71,7 +75,7 @@ cdef class Kernel(Mailbox):
         cdef Matched matched
         cdef Lead lead
         cdef Claims claims
-        cdef PyObject *found
+        cdef Slice found
         cdef int64_t at, inquiry_score
         cdef bint fell = False, is_human, is_heard, stays
         cdef int place
@@ -94,12 +98,12 @@ cdef class Kernel(Mailbox):
         if event.email.at != NULL and not is_utf8(event.email):
             return False
         at = event.ms // 1_000
-        found = PyDict_GetItemWithError(self._states, key)
-        if found == NULL:
+        found = self._find(key)
+        if found.at == NULL:
             if not self._begin(&lead, at, now, id):
                 return False
-        elif not read_lead(slice_of(<bytes> found), &lead):
-            return self._forward(slice_of(<bytes> found), value, max(at, now))
+        elif not read_lead(found, &lead):
+            return self._forward(found, value, max(at, now))
         is_human = event.verdict.size == 5 and memcmp(event.verdict.at, b"human", 5) == 0
         if not is_human or holds(lead.ids.old, event.id):
             return quarantine(self._publisher, record.offset, key, value, version, &event, is_human)
@@ -108,7 +112,7 @@ cdef class Kernel(Mailbox):
             return False
         lead.as_of = max(at, now, lead.as_of)
         rest = b"\x90"
-        if found == NULL and id[0] != DEVICE:
+        if found.at == NULL and id[0] != DEVICE:
             rest = first_known(&lead, version, &event, id)
             if rest is None:
                 return False
@@ -128,7 +132,7 @@ cdef class Kernel(Mailbox):
             lead.rest = slice_of(rest)
         # From here on nothing can be left to Python but to judge.
         stays = self._stays(&lead, matched.asks, id, fell, &inquiry_score)
-        if found == NULL and lead.wake:
+        if found.at == NULL and lead.wake:
             if stays:
                 self._remember(lead.wake, key)
             else:

@@ -2,7 +2,9 @@
 
 cdef class Book:
     """The leads of one partition."""
-    cdef dict _states, _touched
+    cdef object _states
+    cdef Table _table  # the states, if that is what they are; else they are a dict
+    cdef dict _touched
     cdef object _publisher, _remember, _claim, _judge
     cdef Matcher _matcher
     cdef Rebuilder _rebuilder
@@ -24,6 +26,7 @@ cdef class Book:
         another stage or heat by a record, which it is in the states already.
         """
         self._states, self._touched = states, touched
+        self._table = states if isinstance(states, Table) else None
         self._publisher, self._remember, self._claim, self._judge = publisher, remember, claim, judge
         self._partition, self._partitions = partition, partitions
         self._model, self._anonymous_idle_s = rules.number, rules.anonymous_idle_s
@@ -31,6 +34,22 @@ cdef class Book:
         self._matcher, self._scorer = Matcher(rules), Scorer(rules)
         self._rebuilder = Rebuilder(rules, self._matcher)
         self._writer = Writer(rules, partition, self._scorer)
+
+    cdef Slice _find(self, bytes key) except *:
+        """The state under a key, until one is kept; nowhere if there is none."""
+        cdef Slice state
+        cdef PyObject *found
+        if self._table is not None:
+            return self._table.find(slice_of(key))
+        state.at, state.size = NULL, 0
+        found = PyDict_GetItemWithError(self._states, key)
+        return state if found == NULL else slice_of(<bytes> found)
+
+    cdef int _keep(self, bytes key, Slice state) except -1:
+        if self._table is not None:
+            return self._table.put(slice_of(key), state)
+        self._states[key] = state.at[: state.size]
+        return 0
 
     cdef bint _is_own(self, const uint8_t *id) noexcept:
         return is_id(id) and partition_hash(id) % self._partitions == self._partition
@@ -73,16 +92,15 @@ cdef class Book:
 
     cdef int _write(self, const Lead *lead, bytes key) except -1:
         cdef Py_ssize_t most = size_of(lead)
-        cdef Out end
+        cdef Slice written
         if most > self._room:
             self._scratch = <uint8_t *> PyMem_Realloc(self._scratch, 2 * most)
             if self._scratch == NULL:
                 self._room = 0
                 raise MemoryError
             self._room = 2 * most
-        end = put_lead(self._scratch, lead)
-        self._states[key] = PyBytes_FromStringAndSize(<const char *> self._scratch, end - self._scratch)
-        return 0
+        written.at, written.size = self._scratch, put_lead(self._scratch, lead) - self._scratch
+        return self._keep(key, written)
 
     cdef int _send(self, bytes to, bytes value) except -1:
         """Mail to an id."""

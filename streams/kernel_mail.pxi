@@ -71,7 +71,8 @@ cdef class Mailbox(Book):
         """A lead says that an identifier is its own: who was known under it goes there, and leaves an address."""
         cdef Slice owner = read_avro_text(c), via
         cdef int64_t ms = read_avro_long(c), at = ms // 1_000, used, wake, score, ceiling
-        cdef PyObject *found
+        cdef Slice found
+        cdef bytes address
         cdef Lead lead
         cdef Rest rest
         if read_branch(c):
@@ -80,12 +81,12 @@ cdef class Mailbox(Book):
                 return False
         if c.bad or c.at != c.end or owner.size != IDENTIFIER_SIZE or not may_link(owner.at, id) or not 0 <= ms <= most:
             return False
-        found = PyDict_GetItemWithError(self._states, key)
-        if found == NULL:
+        found = self._find(key)
+        if found.at == NULL:
             used = at
             self._touched.setdefault(key, SILENT)
         else:
-            if not read_lead(slice_of(<bytes> found), &lead) or not read_rest(lead.rest, &rest):
+            if not read_lead(found, &lead) or not read_rest(lead.rest, &rest):
                 return False
             # Newer rules, and fields of the rest that are not known here, are for Python.
             if lead.model != self._model or lead.stage >= len(STAGES) or rest.behind_count > 1:
@@ -100,7 +101,8 @@ cdef class Mailbox(Book):
             self._touched[key] = offset
             used = max(at, used)
         wake = max(used, now) + MOVED_IDLE_S
-        self._states[key] = address_to(owner.at, at, used, wake)
+        address = address_to(owner.at, at, used, wake)
+        self._keep(key, slice_of(address))
         self._remember(wake, key)
         return True
 
@@ -128,7 +130,7 @@ cdef class Mailbox(Book):
         cdef Slice source = read_avro_text(c), owner = read_avro_text(c)
         cdef int64_t ms = read_avro_long(c), inquiry_score
         cdef Slice cause = read_avro_text(c)
-        cdef PyObject *found = PyDict_GetItemWithError(self._states, key)
+        cdef Slice found = self._find(key)
         cdef Lead lead, other
         cdef Rest rest, their_rest
         cdef uint8_t[256] place_of
@@ -137,9 +139,9 @@ cdef class Mailbox(Book):
         cdef bint stays
         if c.bad or source.size != IDENTIFIER_SIZE or owner.size != IDENTIFIER_SIZE or not 0 <= ms <= most:
             return False
-        if found == NULL or not may_link(id, source.at) or memcmp(owner.at, id, IDENTIFIER_SIZE) or not same(cause, LINK_CAUSE):
+        if found.at == NULL or not may_link(id, source.at) or memcmp(owner.at, id, IDENTIFIER_SIZE) or not same(cause, LINK_CAUSE):
             return False
-        if not read_memory(c, &other, &their_rest) or not read_lead(slice_of(<bytes> found), &lead):
+        if not read_memory(c, &other, &their_rest) or not read_lead(found, &lead):
             return False
         # By other rules the lead may be hot already: Python says so first.
         if lead.model != self._model or other.stage > lead.stage or lead.links_size % LINK_SIZE or not read_rest(lead.rest, &rest):

@@ -12,7 +12,7 @@ from agents.lane.errors import LaneRefused
 from agents.lane.kafka_log import KafkaLog
 from agents.lane.log import Log
 from agents.lane.slot import Names
-from streams.fold import FoldFactory
+from streams.fold import FoldFactory, States
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class LaneConfig:
     """Logical name of the changelog topic; as many partitions as the inbox."""
     partitions: int
     fold_factory: FoldFactory
+    states_factory: Callable[[], States] = dict
+    """Makes an empty mapping for the states of a partition."""
     outputs: tuple[str, ...] = ()
     """Logical names of the topics the fold publishes to; they must exist before the lane starts."""
     prefix: str = ""

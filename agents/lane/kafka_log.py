@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from agents.lane.errors import BatchRefused, Fenced
+from agents.lane.fetched import hand_out_as_decoded
 from agents.lane.log import Bounds, CommittedRecord, Entry, TopicIdentity
 from agents.lane.topic_identity import identify_topics
 
@@ -58,6 +59,7 @@ class KafkaLog:
         except BaseException:
             await _quietly(consumer.stop())
             raise
+        hand_out_as_decoded(consumer)
         return KafkaReader(consumer)
 
     async def identify(self, topics: Collection[str]) -> Mapping[str, TopicIdentity]:

@@ -51,7 +51,12 @@ class SimulatedWorker:
     async def take_over(self, partitions: Collection[int]) -> Takeover:
         """Own these partitions beside those already owned; raises LaneRefused."""
         slots = [
-            Slot(partition, self.config.names, self._lane_log.writer(self.config.transactional_id(partition)))
+            Slot(
+                partition,
+                self.config.names,
+                self._lane_log.writer(self.config.transactional_id(partition)),
+                self.config.states_factory(),
+            )
             for partition in partitions
         ]
         taken = await take_over(self._lane_log, slots, self.config.names, self.config.fold_factory)

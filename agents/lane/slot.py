@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agents.lane.cursor import CURSOR_KEY, Cursor, decode_cursor, encode_cursor
 from agents.lane.log import CommittedRecord, Entry, TopicIdentity, Writer
-from streams.fold import FoldFactory, InboxRecord, PartitionFold, Sealed
+from streams.fold import FoldFactory, InboxRecord, PartitionFold, Sealed, States
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Pending:
 class Slot:
     """One owned partition."""
 
-    def __init__(self, partition: int, names: Names, writer: Writer) -> None:
-        self.partition, self._names, self._writer = partition, names, writer
-        self.states: dict[bytes, bytes] = {}
+    def __init__(self, partition: int, names: Names, writer: Writer, states: States) -> None:
+        """`states` is empty, and filled by `restore`."""
+        self.partition, self._names, self._writer, self.states = partition, names, writer, states
         self.cursor: Cursor | None = None
         """The position as recovered; None where nothing was committed yet."""
         self.next_offset = -1
@@ -103,6 +103,10 @@ class Slot:
             if self.paused is None and not self.pending.records:
                 self.paused = f"the fold stopped at offset {self.next_offset} and gave no reason"
         return consumed
+
+    def give_up(self, reason: str) -> None:
+        """Pause for good where the last transaction ended: what is folded beyond it is void."""
+        self.pending, self.paused = Pending(), reason
 
     def seal(self) -> tuple[Sealed, int, Pending]:
         """Close the open batch: what it changes and says, the cursor after it, and who waits for it."""

@@ -42,7 +42,12 @@ class Store(base.Store):  # type: ignore[misc]
         for slot in leaving:
             self.app.retire(lane.discard(slot.partition))
         new = [
-            Slot(partition, config.names, self.app.lane_log.writer(config.transactional_id(partition)))
+            Slot(
+                partition,
+                config.names,
+                self.app.lane_log.writer(config.transactional_id(partition)),
+                config.states_factory(),
+            )
             for partition in sorted(partitions - set(lane.slots))
         ]
         if new:

@@ -24,6 +24,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 from agents.lane.errors import LaneFailed
+from agents.lane.fetched import hand_out_as_decoded
 
 if TYPE_CHECKING:
     from agents.lane.app import LaneApp
@@ -72,6 +73,11 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_min_bytes = config.fetch_min_bytes
         consumer._isolation_level = "read_committed"  # what a fold acts on has a committed cause
         return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer as stock."""
+        await super().on_start()
+        hand_out_as_decoded(self._ensure_consumer())
 
     async def spans(self, partitions: frozenset[TP], timeout_s: float) -> Mapping[TP, Span]:
         """What was read of each partition that moved, whether there were records or not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from streams.fold import InboxRecord, Output, PartitionFold
+from streams.fold import InboxRecord, Output, PartitionFold, in_batches
 
 
 class Stopped(Exception):  # noqa: N818  it is no error of anybody's
@@ -13,10 +13,9 @@ class Stopped(Exception):  # noqa: N818  it is no error of anybody's
 
 def batches(fold: PartitionFold, records: Sequence[InboxRecord]) -> Iterator[list[Output]]:
     """Fold the records, and give out what each batch says.  Raises Stopped."""
-    rest = records
-    while rest:
-        consumed = fold.apply(rest)
-        yield fold.seal().outputs
-        if consumed < len(rest) and (reason := fold.ready()) is not None:
-            raise Stopped(f"at offset {rest[consumed].offset} the fold stops: {reason}")
-        rest = rest[consumed:]
+    consumed = 0
+    for done, sealed in in_batches(fold, records):
+        consumed = done
+        yield sealed.outputs
+    if consumed < len(records):
+        raise Stopped(f"at offset {records[consumed].offset} the fold stops: {fold.ready()}")

@@ -135,7 +135,7 @@ class Ordered(Comparison):
         await super().finish()
 
 
-class States(Comparison):
+class PublishedStates(Comparison):
     """`lead.state`: what was published at the end of each transaction, and the last value of each lead.
 
     The transactions on record say where batches ended, so a verification cuts there: then every state has to be there.

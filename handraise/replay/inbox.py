@@ -12,6 +12,8 @@ from agents.lane.cursor import CURSOR_KEY, Cursor, decode_cursor
 from handraise.replay.batches import Stopped
 from handraise.replay.recorded import Chunk, Reader, Recorded, StoredRecord
 from handraise.subscriber import SETTLED_S
+from streams.compiled import compact_states
+from streams.fold import States
 
 _offset = attrgetter("offset")
 
@@ -58,14 +60,14 @@ class Remembered(NamedTuple):
     """What a worker's changelog holds."""
 
     cursor: Cursor | None
-    states: dict[bytes, bytes]
+    states: States
 
 
 async def remembered(recorded: Recorded, changelog: str, partition: int) -> Remembered:
     """The states and the cursor that belong together, not older than this call.  Raises CursorUnreadable."""
     first = (await recorded.bounds(changelog, [partition]))[partition].first
     reader = recorded.reader(changelog, partition, first)
-    values: dict[bytes, bytes] = {}
+    values = compact_states()
     written = -1
     loop, patience = asyncio.get_running_loop(), 0.0
     while True:

@@ -15,10 +15,10 @@ from handraise.replay.batches import Stopped, batches
 from handraise.replay.deployment import Plan, ends_of
 from handraise.replay.inbox import Inbox
 from handraise.replay.recorded import Recorded
-from handraise.replay.verify import Work
+from handraise.replay.verify import Work, skips
 from handraise.replay.writing import Folder
 from handraise.rules import RuleSet
-from streams.compiled import lead_fold
+from streams.compiled import compact_states, lead_fold
 
 _timestamp = attrgetter("timestamp")
 
@@ -46,8 +46,8 @@ async def replay(topics: Recorded, loaded: RuleSet, since: int | None, until: in
 
 
 async def _fold(topics: Recorded, work: Work, end: int, since: int | None, until: int | None, folder: Folder) -> int:
-    states: dict[bytes, bytes] = {}
-    fold = work.factory(work.partition, states)
+    states = compact_states()
+    fold = work.factory(work.partition, states, await skips(topics, work))
     inbox = Inbox(topics.reader(work.inbox, work.partition, 0), lambda records: None)
     count, went_on = 0, True
     try:

@@ -23,12 +23,13 @@ from streams.desk.state import (
     rep_key,
     waiting_key,
 )
+from streams.fold import States
 
 
 class Memory:
     """All that the desk remembers.  A state that was changed is to be kept: `keep` or `put`."""
 
-    def __init__(self, states: dict[bytes, bytes]) -> None:
+    def __init__(self, states: States) -> None:
         self._states = states
         self._open: dict[bytes, State | None] = {}
         self._changed: set[bytes] = set()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import console, desk, gateway, latency, leads, memory, restart
+from bench import console, desk, gateway, latency, leads, memory, restart, scale
 from bench.kit import percentile
+from bench.latency import Scene
 from bench.traffic import traffic
 
 _FIELDS = {"contender", "job", "cpu_us_per_event", "events_per_s_per_core", "rss_mib", "runs"}
@@ -53,9 +54,16 @@ def test_console(redis_url: str) -> None:
         assert row["html_kib"] > 5
 
 
+def test_scale() -> None:
+    """Both fold the same visits, among more leads and among fewer."""
+    few, many = _rows(scale.run(few=600, many=1_200, visitors=500, turn=1_000), 2)
+    assert len(few["runs"]) == len(many["runs"]) > 0
+    assert many["to_few"] > 0
+
+
 def test_latency(kafka: str) -> None:
     """Every alert and every assignment that the traffic must cause is read by both readers, and shown in a browser."""
-    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, 50.0, [(2.0, 20)]), 5)
+    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, [Scene(2.0, 50.0, waiting=20)]), 5)
     assert alert["records"] == committed_alert["records"] > 0
     assert hand["records"] == committed_hand["records"] == shown["records"] > 0
     for row in (alert, hand, shown):

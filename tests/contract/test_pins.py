@@ -161,7 +161,22 @@ PINS = (
     Pin(
         "aiokafka.consumer.fetcher:PartitionRecords",
         "94aa0da0dbec8d1b",
-        "positions step over aborted records and markers",
+        "positions step over aborted records and markers; _consumer_record is replaced before the first is unpacked",
+    ),
+    Pin(
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "59bf948fff47eed5",
+        "files each FetchResult in _records",
+    ),
+    Pin(
+        "aiokafka.consumer.fetcher:FetchResult",
+        "d7db13f06de8248c",
+        "holds _partition_records, which is unpacked when asked for",
+    ),
+    Pin(
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_start",
+        "38b4e8bd1e10723a",
+        "overridden: the consumer is started when it returns",
     ),
     Pin(
         "aiokafka.producer.producer:AIOKafkaProducer.send_batch", "bf42b0f0c5c0646d", "its future tells a refused batch"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.compiled import CompiledFold
-from streams.fold import InboxRecord, Sealed
+from streams.compiled import CompiledFold, compact_states
+from streams.fold import InboxRecord, Sealed, States
 from streams.lead_fold import LeadFold
 from streams.rules import Rules
 
@@ -13,10 +13,9 @@ from streams.rules import Rules
 class TwinFold(LeadFold):
     """What the laws take for a lead fold: the one in Python, held to the compiled one at every step."""
 
-    def __init__(
-        self, partition: int, states: dict[bytes, bytes], rules: Rules, partitions: int, accept_poison: int = 0
-    ) -> None:
-        self._twin_states = dict(states)
+    def __init__(self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0) -> None:
+        self._twin_states = compact_states()
+        self._twin_states.update(states)
         super().__init__(partition, states, rules, partitions, accept_poison)
         self._twin = CompiledFold(partition, self._twin_states, rules, partitions, accept_poison)
 
@@ -32,5 +31,5 @@ class TwinFold(LeadFold):
         sealed, twin = super().seal(), self._twin.seal()
         assert twin.outputs == sealed.outputs
         assert list(twin.changes.items()) == list(sealed.changes.items())
-        assert self._twin_states == self._states
+        assert dict(self._twin_states) == self._states
         return sealed

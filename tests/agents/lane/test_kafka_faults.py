@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 
 import httpx
@@ -80,6 +81,32 @@ async def test_workers_come_and_go_under_load_without_a_fault(lane: CountingLane
     await lane.assert_exact()
     second.send(signal.SIGTERM)
     assert await second.ended() == 0, second.said()
+
+
+async def test_a_worker_that_keeps_its_partition_reads_nothing_again(lane: CountingLane) -> None:
+    """One joins and takes a partition, one joins and finds none, and leaves: what stays is neither fenced nor read."""
+    first = lane.start(instance_id=None)
+    await first.says(r"ready +partitions=\[0, 1\]")
+    await lane.send(50)
+    await lane.finished()
+    second = lane.start(instance_id=None)
+    (moved,) = re.findall(r"\d", await second.says(r"ready +partitions=\[\d\]"))
+    kept = rf"ready +partitions=\[{1 - int(moved)}\]"
+    await first.says(kept)
+    third = lane.start(instance_id=None)
+    await third.says(r"ready +partitions=\[\]")
+    await first.says(f"(?s)({kept}.*){{2}}")
+    third.send(signal.SIGTERM)
+    assert await third.ended() == 0, third.said()
+    await first.says(f"(?s)({kept}.*){{3}}")
+    await lane.send(50)
+    await lane.finished()
+    await lane.assert_exact()
+    taken = [re.findall(r"taken over +changelog_records=(\d+) partitions=(.*) seconds", w.said()) for w in lane.workers]
+    assert taken[0] == [("0", "[0, 1]")]
+    ((records, where),) = taken[1]
+    assert (int(records) > 0, where) == (True, f"[{moved}]")
+    assert taken[2] == []
 
 
 async def _send_for_a_while(lane: CountingLane) -> None:

@@ -15,7 +15,9 @@ from agents.lane.cursor import CURSOR_KEY, decode_cursor
 from handraise.replay.deployment import MAIL, Outcome, Plan, ends_of, verify_here
 from handraise.replay.difference import Difference
 from handraise.replay.pumped import COPIES
-from handraise.replay.verify import COMPACTED, DESK_TOPICS, LEAD_TOPICS, Verified, verify
+from handraise.replay.verify import COMPACTED, DEAD_LETTERS, DESK_TOPICS, LEAD_TOPICS, Verified, skips, verify
+from schemas.codec import encode
+from schemas.records import Rejected
 from schemas.wire import LOCK, PREFIX_SIZE, prefix
 from streams.compiled import CompiledFold, lead_fold
 from streams.desk.publish import PUBLISHED
@@ -250,6 +252,23 @@ def test_what_the_pump_brought_otherwise_is_found(recording: Recording, tmp_path
         assert is_found(told.differences, place), kind
     on_its_way = recording.copy.appended(place, record)
     assert not of(recording, on_its_way, "desk-0", tmp_path).differences
+
+
+def test_what_a_person_did_without_is_done_without(recording: Recording, tmp_path: Path) -> None:
+    """A dead letter says that somebody had a worker skip a record: the replay skips it too, whoever's it was."""
+    at = Rejected("lead.events", "skipped", "", 0, b"", None, "lead.events", 1, 77)
+    of_desk = Rejected("desk.events", "skipped", "", 0, b"", None, "desk.events", 0, 5)
+
+    async def run() -> list[object]:
+        copy = recording.copy
+        for letter, role in ((at, b"leads"), (of_desk, b"desk")):
+            headers = [("ce_source", b"/handraise/" + role)]
+            copy = copy.appended((DEAD_LETTERS, 1), Stored(0, 0, None, encode(letter), headers))
+        partitions, ends = await ends_of(copy, "")
+        plan = Plan(recording.rules, partitions, ends, tmp_path, lead_fold)
+        return [await skips(copy, plan.work(fold)) for fold in ("leads-0", "leads-1", "desk-0")]
+
+    assert asyncio.run(run()) == [set(), {77}, {5}]
 
 
 # -- not all is kept
