@@ -139,7 +139,7 @@ VARIABLES = (
 )
 """In the order in which people read about them."""
 
-FOR_TESTS = frozenset({"HANDRAISE_CHAOS_SEED"})
+FOR_TESTS = frozenset(f"HANDRAISE_CHAOS_{each}" for each in ("SEED", "EVENTS", "ROUNDS", "SECONDS"))
 """Read by test programs; no command looks at them."""
 
 

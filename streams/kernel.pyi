@@ -23,6 +23,9 @@ class Table:
 class Kernel:
     """Folds the common records of one partition."""
 
+    place: int
+    """Of the record that was folded last, in the records given."""
+
     def __init__(
         self,
         rules: Rules,

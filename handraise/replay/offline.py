@@ -18,7 +18,7 @@ from schemas.codec import encode
 from schemas.records import Tick, Waited
 from streams.compiled import lead_fold
 from streams.desk.fold import DeskFold
-from streams.fold import Output, PartitionFold
+from streams.fold import Output, PartitionFold, in_batches
 from streams.publish import WAITING
 
 PATIENT = 1 << 62
@@ -103,12 +103,12 @@ class Deployment:
         while todo:
             inbox = todo.popleft()
             if unread := inbox.take():
-                if inbox.fold.apply(unread) < len(unread):
+                for _, sealed in in_batches(inbox.fold, unread):
+                    if sealed.outputs:
+                        self._folder.say(inbox.name, sealed.outputs)
+                        todo.extend(self._deliver(at_ms, sealed.outputs))
+                if inbox.fold.ready() is not None:
                     raise Failure(str(inbox.fold.ready()), inbox.name, "see above", CHECK_FAILED)
-                outputs = inbox.fold.seal().outputs
-                if outputs:
-                    self._folder.say(inbox.name, outputs)
-                    todo.extend(self._deliver(at_ms, outputs))
 
     def _deliver(self, at_ms: int, outputs: Iterable[Output]) -> Iterable[_Inbox]:
         for topic, partition, key, value, _ in outputs:

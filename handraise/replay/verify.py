@@ -21,7 +21,7 @@ from handraise.replay.inbox import CutShort, Inbox, Remembered, remembered
 from handraise.replay.letters import Post
 from handraise.replay.pumped import Pumped
 from handraise.replay.recorded import Recorded, StoredRecord
-from streams.fold import FoldFactory, Output, PartitionFold
+from streams.fold import FoldFactory, Output, PartitionFold, in_batches
 from streams.publish import INBOX, WAITING
 
 BATCH = 4_000
@@ -177,8 +177,10 @@ class _Verification:
             while run := await self._inbox.take(folded, self._work.most()):
                 if self._pumped:
                     await self._pumped.see(run)
-                consumed = self._fold.apply(run)
-                await self._said(self._fold.seal().outputs)
+                consumed = 0
+                for done, sealed in in_batches(self._fold, run):
+                    await self._said(sealed.outputs)
+                    consumed = done
                 if consumed < len(run):
                     raise CutShort(f"at offset {run[consumed].offset} the fold stops: {self._fold.ready()}")
             if self._published and cut is not None:

@@ -19,7 +19,7 @@ from handraise.replay.verify import Work
 from handraise.replay.writing import Folder
 from handraise.rules import RuleSet
 from streams.compiled import lead_fold
-from streams.fold import Output, PartitionFold
+from streams.fold import Output, PartitionFold, in_batches
 
 _timestamp = attrgetter("timestamp")
 
@@ -70,7 +70,12 @@ async def _take(inbox: Inbox, end: int, work: Work) -> Sequence[StoredRecord]:
 
 
 def _apply(fold: PartitionFold, records: Sequence[StoredRecord], work: Work) -> Sequence[Output]:
-    if records and (consumed := fold.apply(records)) < len(records):
+    outputs: list[Output] = []
+    consumed = 0
+    for done, sealed in in_batches(fold, records):
+        outputs += sealed.outputs
+        consumed = done
+    if consumed < len(records):
         where = f"{work.inbox}, partition {work.partition}, offset {records[consumed].offset}"
         raise Failure(f"the fold stops: {fold.ready()}", where, "run the release that wrote it", CHECK_FAILED)
-    return fold.seal().outputs
+    return outputs

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from schemas.codec import decode
 from schemas.head import record_name
 from schemas.records import Engagement, LeadAlert, LeadDuplicate, LeadState, LeadTransition, Quarantined, Rejected
 from schemas.topics import physical
-from tests.oracle import replay
+from tests.oracle import desk, replay
 from tests.oracle.compare import compare_alert, compare_state
 from tests.oracle.linked import Letter, Linked, strength
 from tests.oracle.naive import Event, Model
@@ -35,6 +34,7 @@ OUTPUTS = (
     "engagement.rejected",
     "lead.duplicates",
     "lead.state",
+    "desk.waiting",
 )
 Pair = tuple[str, str, str]
 """An e-mail address, and two leads that gave it."""
@@ -53,6 +53,7 @@ class Verdict:
     """Final states that differ."""
     counts: Counter[str] = field(default_factory=Counter)
     longest_pause_s: float = 0.0
+    """The longest time from an event in the inbox to what it caused."""
     sent: Counter[Letter] = field(default_factory=Counter)
     """What leads had to write to each other."""
     received: Counter[Letter] = field(default_factory=Counter)
@@ -61,8 +62,8 @@ class Verdict:
     """The ids of the events of each lead that is left."""
     forgotten: set[bytes] = field(default_factory=set)
     """Those of leads that expired."""
-    said_twice: set[bytes] = field(default_factory=set)
-    """Those of events that were appended twice from outside."""
+    copies: dict[bytes, int] = field(default_factory=dict)
+    """How often each event was appended from outside."""
     homes: dict[str, str] = field(default_factory=dict)
     """Where each key leads that is no lead's."""
     claims: dict[str, set[str]] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Verdict:
         self.received += other.received
         self.held |= other.held
         self.forgotten |= other.forgotten
-        self.said_twice |= other.said_twice
+        self.copies.update(other.copies)
         self.homes |= other.homes
         self.claims |= other.claims
         self.suspected |= other.suspected
@@ -120,7 +121,7 @@ class Verdict:
             leads[person].update(holders[id])
             if not holders[id] and id not in self.forgotten:
                 self.missing.append(f"event {id.hex()} of {person} is in no lead")
-            if len(holders[id]) > 1 and id not in self.said_twice:
+            if len(holders[id]) > 1 and self.copies.get(id, 0) < 2:
                 self.doubled.append(f"event {id.hex()} of {person} is in {holders[id]}")
         self.states += [f"{person} is several leads: {found}" for person, found in leads.items() if len(found) > 1]
         self.counts["people"] += len(leads)
@@ -149,14 +150,17 @@ async def reader(bootstrap: str, topic: str, partition: int) -> AsyncIterator[tu
         await consumer.stop()
 
 
-async def read(bootstrap: str, topic: str, partition: int) -> list[Record]:
-    """All records of a partition that are committed, up to its present end."""
+async def read(bootstrap: str, topic: str, partition: int, *, with_ids: bool = False) -> list[Record]:
+    """All records of a partition that are committed, up to its present end; `with_ids`: and their `ce_id`."""
     found: list[Record] = []
     async with reader(bootstrap, topic, partition) as (consumer, place):
         end = (await consumer.end_offsets([place]))[place]
         while await consumer.position(place) < end:
             batch = (await consumer.getmany(place, timeout_ms=200)).get(place, [])
-            found += [Record(it.offset, it.timestamp, it.key, it.value) for it in batch]
+            found += [
+                Record(it.offset, it.timestamp, it.key, it.value, dict(it.headers)["ce_id"] if with_ids else b"")
+                for it in batch
+            ]
     return found
 
 
@@ -201,14 +205,24 @@ class Events:
     """All events, by their ids: what a lead takes in was said elsewhere."""
 
     def __init__(self, inboxes: Sequence[Sequence[Record]]) -> None:
-        values = (record.value for inbox in inboxes for record in inbox if record.value)
-        self._values = {value[5:13]: value for value in values if record_name(value) == "Engagement"}
+        self._values: dict[bytes, bytes] = {}
+        self._others: dict[bytes, list[bytes]] = defaultdict(list)
+        """Copies that differ: a client's clock is compared with ours each time that it sends an event."""
+        for value in (record.value for inbox in inboxes for record in inbox if record.value):
+            if record_name(value) == "Engagement" and self._values.setdefault(value[5:13], value) != value:
+                self._others[value[5:13]].append(value)
 
-    def find(self, event_id: bytes) -> Event:
-        """The event of that id."""
-        body = decode(self._values[event_id])
-        assert isinstance(body, Engagement)
-        return event_of(body)
+    def find(self, event_id: bytes, at_s: int) -> Event:
+        """The event of that id; of several copies one that says that time."""
+        found = None
+        for value in (self._values[event_id], *self._others.get(event_id, ())):
+            body = decode(value)
+            assert isinstance(body, Engagement)
+            found = event_of(body)
+            if found.at_s == at_s:
+                return found
+        assert found is not None
+        return found
 
 
 def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Record]], events: Events) -> Verdict:
@@ -226,13 +240,17 @@ def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Recor
     verdict.counts.update(departed=departed, parted=parted)
     _judge_transitions(verdict, told, said["lead.transitions"])
     _judge_alerts(verdict, told, model, said["lead.alerts"])
-    _judge_quarantine(verdict, told, said["engagement.quarantine"])
+    _judge_quarantine(verdict, told, said["engagement.quarantine"], inbox)
     _judge_refusals(verdict, oracle.refused, said["engagement.rejected"])
-    verdict.said_twice = {id for id, count in oracle.copies.items() if count > 1}
+    verdict.copies = dict(oracle.copies)
     verdict.homes = {key: address.to for key, address in oracle.addresses.items()}
     verdict.claims = dict(oracle.claims)
     verdict.suspected = _last_suspected(said["lead.duplicates"])
     _judge_states(verdict, told, model, said["lead.state"])
+    missing, without_cause = desk.compare_mail(said["desk.waiting"], said["lead.alerts"], said["lead.transitions"])
+    verdict.missing += missing
+    verdict.without_cause += without_cause
+    verdict.counts["mail to the desk"] += len(said["desk.waiting"])
     return verdict
 
 
@@ -275,18 +293,21 @@ def _judge_alerts(verdict: Verdict, told: Told, model: Model, records: list[Reco
                 verdict.wrong.append(f"{it}: {error}")
 
 
-def _judge_quarantine(verdict: Verdict, told: Told, records: list[Record]) -> None:
+def _judge_quarantine(verdict: Verdict, told: Told, records: list[Record], inbox: list[Record]) -> None:
     said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, Quarantined)]
     found: list[tuple[object, ...]] = [(it.source_offset, it.lead_id, it.verdict) for it in said]
     _match(verdict, "quarantined", list(told.quarantined), found)
-    times = sorted(record.timestamp for record in records)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    verdict.longest_pause_s = max(gaps, default=0) / 1000
+    came = {it.source_offset for it in said}
+    appended = {record.offset: record.timestamp for record in inbox if record.offset in came}
+    waits = [record.timestamp - appended[it.source_offset] for it, record in zip(said, records, strict=True)]
+    verdict.longest_pause_s = max(waits, default=0) / 1000
 
 
 def _judge_refusals(verdict: Verdict, refused: list[tuple[int, str]], records: list[Record]) -> None:
     said = [it for it in (decode(record.value or b"") for record in records) if isinstance(it, Rejected)]
-    _match(verdict, "refused", list(refused), [(it.offset, it.code) for it in said])
+    # What the gateway refuses never stood on a topic.
+    found: list[tuple[object, ...]] = [(it.offset, it.code) for it in said if it.topic is not None]
+    _match(verdict, "refused", list(refused), found)
 
 
 def _last_suspected(records: list[Record]) -> set[Pair]:

@@ -1,60 +1,125 @@
-"""What goes wrong, drawn from a seed: workers killed, ended, stopped beyond their session; the broker killed."""
+"""What goes wrong, drawn from a seed: every role and the broker killed, ended and stopped; Redis killed and wiped.
+
+A worker of leads comes and goes, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from deploy.broker import Kafka
+from deploy.redis_server import Redis
+from tests.chaos.company import ROLES, Company
 from tests.chaos.workers import Supervised
 
-Kind = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "broker"]
-SHARES: dict[Kind, int] = {"SIGKILL": 4, "SIGTERM": 4, "SIGSTOP": 2, "broker": 3}
+Kind = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "killed and wiped", "joins or leaves"]
+SIGNALS: tuple[Kind, ...] = ("SIGKILL", "SIGTERM", "SIGSTOP")
 STOPPED_S = 8.0
 """Longer than the workers' session of 6 s: the group gives their partitions away."""
+PATIENCE_S = 15.0
+
+EVERY: tuple[tuple[Kind, str], ...] = (
+    *((kind, target) for kind in SIGNALS for target in (*ROLES, "broker", "redis")),
+    ("killed and wiped", "redis"),
+    *([("joins or leaves", "leads")] * 2),
+)
+"""One round."""
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One fault, `after_s` seconds after the one before; it hits that worker, unless it is the broker's."""
+class Fault(NamedTuple):
+    """One fault, `after_s` seconds after the one before, on one of the target's processes."""
 
     kind: Kind
-    worker: int
+    target: str
+    number: int
     after_s: float
     patience_s: float
-    """So long it waits for the worker to be at work; with none it may strike at the start."""
+    """So long it waits for the process to be at work; with none it may strike at the start."""
 
 
-def plan(seed: int, rounds: int, workers: int) -> list[Fault]:
-    """Thirteen faults a round, four kinds, in an order of the seed's."""
+def plan(seed: int, rounds: int, pause_s: float) -> list[Fault]:
+    """So many rounds of every fault, in an order of the seed's, with pauses of `pause_s` on average."""
     chance = random.Random(f"faults {seed}")
-    kinds: list[Kind] = [kind for kind, share in SHARES.items() for _ in range(share * rounds)]
-    chance.shuffle(kinds)
+    every = [each for _ in range(rounds) for each in chance.sample(EVERY, len(EVERY))]
     return [
-        Fault(kind, chance.randrange(workers), chance.uniform(0.5, 3.0), chance.choice([0.0, 15.0, 15.0, 15.0]))
-        for kind in kinds
+        Fault(
+            kind,
+            target,
+            chance.randrange(1 << 16),
+            chance.uniform(0, 2 * pause_s),
+            chance.choice([0.0, PATIENCE_S, PATIENCE_S, PATIENCE_S]),
+        )
+        for kind, target in every
     ]
 
 
-async def strike(faults: Sequence[Fault], workers: Sequence[Supervised], broker: Kafka) -> list[tuple[float, Fault]]:
-    """Let it all happen; returns when (time.time) what was done."""
-    done = []
-    for fault in faults:
-        await workers[fault.worker].at_work(fault.patience_s)
-        await asyncio.sleep(fault.after_s)
-        done.append((time.time(), fault))
-        if fault.kind == "broker":
-            await asyncio.to_thread(broker.kill)
-            await asyncio.to_thread(broker.start)
-        elif fault.kind == "SIGSTOP":
-            await workers[fault.worker].strike(signal.SIGSTOP)
-            await asyncio.sleep(STOPPED_S)
-            await workers[fault.worker].strike(signal.SIGCONT)
+class Hand:
+    """Lets it happen.  What is stopped goes on by itself after a while, and meanwhile other faults strike."""
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+        self._stopped: set[asyncio.Task[None]] = set()
+        self.struck: list[tuple[float, str, str]] = []
+        """When (time.time), what and whom."""
+
+    async def strike(self, faults: Sequence[Fault]) -> None:
+        """All of them, one after the other."""
+        for fault in faults:
+            await self._one(fault)
+        if self._stopped:
+            await asyncio.wait(self._stopped)
+
+    async def _one(self, fault: Fault) -> None:
+        kind, target, company = fault.kind, fault.target, self._company
+        if target == "broker":
+            await asyncio.sleep(fault.after_s)
+            self._note(kind, target)
+            await self._server(company.broker, kind)
+        elif target == "redis":
+            await asyncio.sleep(fault.after_s)
+            self._note(kind, target)
+            if kind == "killed and wiped":
+                await asyncio.to_thread(company.wipe_redis)
+            else:
+                await self._server(company.redis, kind)
+        elif kind == "joins or leaves":
+            await asyncio.sleep(fault.after_s)
+            self._note("leaves" if company.guest.is_kept else "joins", target)
+            if company.guest.is_kept:
+                await company.guest.stop()
+            else:
+                company.guest.start()
         else:
-            await workers[fault.worker].strike(signal.Signals[fault.kind])
-    return done
+            processes = company.crew[target]
+            process = processes[fault.number % len(processes)]
+            await process.at_work(fault.patience_s)
+            await asyncio.sleep(fault.after_s)
+            self._note(kind, target)
+            await process.strike(signal.Signals[kind])
+            if kind == "SIGSTOP":
+                task = asyncio.create_task(self._continue(process))
+                self._stopped.add(task)
+                task.add_done_callback(self._stopped.discard)
+
+    def _note(self, kind: str, target: str) -> None:
+        self.struck.append((time.time(), kind, target))
+
+    async def _server(self, server: Kafka | Redis, kind: Kind) -> None:
+        if kind == "SIGSTOP":
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGSTOP)
+            await asyncio.sleep(STOPPED_S)
+            os.kill(server.pid, signal.SIGCONT)
+        else:
+            await asyncio.to_thread(server.kill if kind == "SIGKILL" else server.stop)
+            await asyncio.to_thread(server.start)
+
+    async def _continue(self, process: Supervised) -> None:
+        await asyncio.sleep(STOPPED_S)
+        await process.strike(signal.SIGCONT)

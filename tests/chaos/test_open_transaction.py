@@ -19,9 +19,10 @@ from schemas.records import LeadState
 from schemas.topics import physical
 from streams.identity import Person, identifiers
 from tests.chaos import audit
+from tests.chaos.company import PARTITIONS, ROOT, environment, handraise
 from tests.chaos.doomed import ARMED
-from tests.chaos.test_chaos import PARTITIONS, ROOT, OwnKafka, environment, handraise
-from tests.chaos.workers import Supervised
+from tests.chaos.test_chaos import OwnKafka
+from tests.chaos.workers import Supervised, leads_worker
 from tests.e2e.story import SECRET, Act, engagement
 
 PREFIX = "held."
@@ -112,9 +113,9 @@ async def test_an_open_transaction_holds_others_up_for_seconds(own_kafka: OwnKaf
     """
     broker = own_kafka(heap="512m")
     env = environment(broker.bootstrap, PREFIX, ROOT / "rules")
-    await handraise(env, "topics", "create")
-    doomed = Supervised("doomed", env, tmp_path, ("-m", "tests.chaos.doomed"))
-    steady = Supervised("steady", env, tmp_path)
+    assert (await handraise(env, "topics", "create"))[0] == 0
+    doomed = leads_worker("doomed", env, tmp_path, ("-m", "tests.chaos.doomed"))
+    steady = leads_worker("steady", env, tmp_path)
     pulse, producer = Pulse(broker.bootstrap), AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
     watching = [asyncio.create_task(pulse.watch(partition)) for partition in range(PARTITIONS)]

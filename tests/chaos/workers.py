@@ -1,4 +1,4 @@
-"""Worker processes of the real command line under a supervisor that restarts whatever ends."""
+"""Processes of the real command line under a supervisor that restarts whatever ends."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ RESTART_S = 1.0
 """A supervisor's usual patience."""
 LEAVE_S = 30.0
 POLL_S = 0.1
+READY = b'"event": "ready"'
+COMMAND = ("-m", "handraise")
 
 
 class Supervised:
-    """`handraise worker leads` under one instance id, started again a second after it ended, for whatever reason.
+    """A process that is started again a second after it ended, for whatever reason.
 
-    `program`: what is run in its place, as arguments of Python.
+    `words`: the command's.  `ready`: what it logs when it is at work, any of them.  `program`: what is run in place of
+    the command line, as arguments of Python.
     """
 
     def __init__(
@@ -28,13 +31,15 @@ class Supervised:
         name: str,
         env: dict[str, str],
         folder: Path,
-        program: Sequence[str] = ("-m", "handraise"),
+        words: Sequence[str],
+        ready: Sequence[bytes] = (READY,),
+        program: Sequence[str] = COMMAND,
     ) -> None:
         self.name, self.log = name, folder / f"{name}.log"
         self.ends: Counter[int] = Counter()
         """How its processes ended: exit codes, negative for signals."""
         self.restart_s = RESTART_S
-        self._env, self._folder, self._program = env, folder, program
+        self._env, self._folder, self._arguments, self._ready = env, folder, (*program, *words), tuple(ready)
         self._process: asyncio.subprocess.Process | None = None
         self._alive = asyncio.Event()
         self._log_start = 0
@@ -44,12 +49,17 @@ class Supervised:
         """Begin to keep it running."""
         self._keeper = asyncio.create_task(self._keep())
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it runs, or is about to."""
+        return self._keeper is not None
+
     async def _keep(self) -> None:
         while True:
             with self.log.open("ab") as log:
                 self._log_start = log.tell()
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, *self._program, "worker", "leads", "--instance-id", self.name),
+                    *(sys.executable, *self._arguments),
                     env=self._env,
                     cwd=self._folder,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -73,8 +83,14 @@ class Supervised:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._alive.wait()
-                while b'"event": "ready"' not in self.log.read_bytes()[self._log_start :]:  # noqa: ASYNC110
+                while not self._is_ready():  # noqa: ASYNC110 - its log tells nobody
                     await asyncio.sleep(POLL_S)
+
+    def _is_ready(self) -> bool:
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            said = log.read()
+        return any(each in said for each in self._ready)
 
     async def stop(self) -> None:
         """End it for good: politely, and after a while by force."""
@@ -82,12 +98,23 @@ class Supervised:
             return
         self._keeper.cancel()
         process, self._keeper = self._process, None
+        self._alive.clear()
         if process is None or process.returncode is not None:
             return
-        for number in (signal.SIGCONT, signal.SIGTERM):
-            process.send_signal(number)
+        with contextlib.suppress(ProcessLookupError):
+            for number in (signal.SIGCONT, signal.SIGTERM):
+                process.send_signal(number)
         try:
             await asyncio.wait_for(process.wait(), LEAVE_S)
         except TimeoutError:
             process.kill()
             await process.wait()
+        self.ends[process.returncode or 0] += 1
+
+
+def leads_worker(
+    name: str, env: dict[str, str], folder: Path, program: Sequence[str] = COMMAND, *, is_static: bool = True
+) -> Supervised:
+    """`handraise worker leads`; `is_static`: under one instance id, so that it gets its partitions back at once."""
+    words = ("worker", "leads", *(("--instance-id", name) if is_static else ()))
+    return Supervised(name, env, folder, words, program=program)

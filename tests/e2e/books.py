@@ -136,7 +136,10 @@ def _tell(
     inbox: list[Row], books: Books, partition: int, events: dict[bytes, Event]
 ) -> tuple[Linked, list[tuple[int, bytes]]]:
     """The oracle's telling, and what must be a dead letter; each published state is compared at its record."""
-    oracle, states = Linked(model(), words(books.transitions[partition]), events.__getitem__), books.states[partition]
+    oracle, states = (
+        Linked(model(), words(books.transitions[partition]), lambda id, _: events[id]),
+        books.states[partition],
+    )
     refused = []
     for row in inbox:
         if _readable(row):

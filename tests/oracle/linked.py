@@ -62,9 +62,9 @@ class Address:
 
 
 class Linked(Partition):
-    """Tells one partition.  `find`: the event of an id, wherever it was said."""
+    """Tells one partition.  `find`: the event of an id, wherever it was said; of several copies that of a time."""
 
-    def __init__(self, model: Model, words: Container[Word], find: Callable[[bytes], Event]) -> None:
+    def __init__(self, model: Model, words: Container[Word], find: Callable[[bytes, int], Event]) -> None:
         super().__init__(model, words)
         self._find = find
         self.addresses: dict[str, Address] = {}
@@ -236,9 +236,11 @@ class Linked(Partition):
             self._merged_into.add(key)
             self.sent.append((offset, answered(mail.source, key)))
         self._renew(offset, lead, max(lead.as_of_s, memory.as_of, told.now_s))
-        for id in ids:
+        # A retry may say another time; which copy counts was for the other lead to see, where each came.
+        times_s = [int.from_bytes(memory.times[n : n + 4], "little") for n in range(0, len(memory.times), 4)]
+        for id, at_s in zip(ids, times_s, strict=True):
             if not lead.has(id):
-                lead.accept(self.model, self._find(id), told.now_s)
+                lead.accept(self.model, self._find(id, at_s), told.now_s)
         assert not lead.late, "the stories know no such old events"
         lead.as_of_s = max(lead.as_of_s, memory.as_of, told.now_s)
         lead.last_alert_s = max(filter(None, (lead.last_alert_s, memory.alerted_at)), default=None)

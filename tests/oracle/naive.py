@@ -66,6 +66,11 @@ class Model:
         self.model = tomllib.loads(model)
         self.hot = tomllib.loads(alerts)["hot_lead"]
         self.rules: list[dict[str, Any]] = self.model["rule"]
+        self.alone: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        """The rules that look at no visit: those for kinds of events, by kind."""
+        for rule in self.rules:
+            for kind in rule.get("kinds", ()):
+                self.alone[kind].append(rule)
         self.groups: dict[str, dict[str, Any]] = self.model["groups"]
         self.gap_s: int = self.model["session_gap_minutes"] * 60
         self.idle_s: int = self.model["anonymous_idle_days"] * DAY_S
@@ -134,8 +139,7 @@ def visits(model: Model, events: Iterable[Event]) -> list[list[Event]]:
 
 def matches_alone(model: Model, event: Event, *, late: bool) -> list[Entry]:
     """The event's matches of all rules that look at no visit."""
-    rules = (rule for rule in model.rules if "session_page" not in rule and "return_within_days" not in rule)
-    return [Entry(rule, event, late) for rule in rules if matches_by_itself(rule, event)]
+    return [Entry(rule, event, late) for rule in model.alone.get(event.kind, ()) if matches_by_itself(rule, event)]
 
 
 def matches_in_visits(model: Model, events: list[Event]) -> list[Entry]:

@@ -99,7 +99,7 @@ def _keyed(it: Expected, filed: dict[str, list[tuple[str, str, int]]], said: Sai
         state = decode(said.value) if said.value else None
         if isinstance(state, LeadState) and state.hot:
             it.sets[keys.HOT][key.encode()] = state.hot_since or 0
-    else:
+    elif key.startswith(("u_", "e_", "a_")):  # what else is in the changelog is the workers' business
         fields = msgspec.msgpack.decode(said.value) if said.value else [""]
         it.put(keys.MOVED, key, fields[1].encode() if fields[0] == "M" else None)
         if not key.startswith("a_"):

@@ -22,14 +22,16 @@ Word = tuple[int, str, str]
 """Where a lead was published to become something: the record's offset, the lead's id, what it became."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the inbox; the timestamp is the broker's, in milliseconds."""
+    """A record as it lies in its partition; the timestamp is the broker's, in milliseconds."""
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
+    id: bytes = b""
+    """Its `ce_id`, where that was asked for."""
 
 
 @dataclass(frozen=True, order=True)

@@ -25,7 +25,7 @@ def linked(network: Network) -> list[Linked]:
     model = naive(SMALL)
     bodies = [decode(record.value or b"") for log in network.logs for record in log]
     events = {body.event_id: event_of(body) for body in bodies if isinstance(body, Engagement)}
-    told = [Linked(model, words(said(network, n)), events.__getitem__) for n in range(network.partitions)]
+    told = [Linked(model, words(said(network, n)), lambda id, _: events[id]) for n in range(network.partitions)]
     for partition, log in zip(told, network.logs, strict=True):
         partition.tell(log)
     return told

@@ -137,7 +137,7 @@ def _told(world: World, log: dict[int, list[MemoryRecord]], events: dict[bytes, 
             for it in world.committed(topic, partition)
             if it.value is not None
         ]
-        oracle = Linked(rules, words(said), events.__getitem__)
+        oracle = Linked(rules, words(said), lambda id, _: events[id])
         oracle.tell(records)
         yield from _said(partition, oracle, said)
         yield from _states(world, partition, oracle)
