@@ -6,7 +6,7 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from schemas.codec import Undecodable, decode
@@ -69,9 +69,13 @@ class LeadFold:
         self._agenda = Agenda(self._due_of)
         in_force, self._paused = remembered(states, rules)
         self._obey(in_force)
-        for key, value in states.items():
-            if key not in RESERVED and (due := self._judge.due(key, state.decode(value))):
+        for key in self._unplanned():
+            if key not in RESERVED and (due := self._judge.due(key, state.decode(states[key]))):
                 self._agenda.add(due, key)
+
+    def _unplanned(self) -> Iterable[bytes]:
+        """Keys that are not on the agenda yet, though a tick may have to look at them."""
+        return self._states
 
     # -- the contract with the lane
 
