@@ -58,12 +58,10 @@ class LeadFold:
     ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge, self._skip = PoisonGauge(accept_poison), skip
-        self._looked_at = 0
-        """Leads that the open batch has looked at because something may be due."""
+        self._looked_at = 0  # leads, by the open batch, because something may be due
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
-        self._promoted: bytes | None = None
-        """The record by which the open batch has got other rules."""
+        self._promoted: bytes | None = None  # the record by which the open batch has got other rules
         self._publisher = Publisher(partition, partitions, rules)
         self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
         self._agenda = Agenda(self._due_of)
