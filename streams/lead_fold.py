@@ -6,7 +6,7 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from schemas.codec import Undecodable, decode
@@ -58,20 +58,22 @@ class LeadFold:
     ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge, self._skip = PoisonGauge(accept_poison), skip
-        self._looked_at = 0
-        """Leads that the open batch has looked at because something may be due."""
+        self._looked_at = 0  # leads, by the open batch, because something may be due
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
-        self._promoted: bytes | None = None
-        """The record by which the open batch has got other rules."""
+        self._promoted: bytes | None = None  # the record by which the open batch has got other rules
         self._publisher = Publisher(partition, partitions, rules)
         self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
         self._agenda = Agenda(self._due_of)
         in_force, self._paused = remembered(states, rules)
         self._obey(in_force)
-        for key, value in states.items():
-            if key not in RESERVED and (due := self._judge.due(key, state.decode(value))):
+        for key in self._unplanned():
+            if key not in RESERVED and (due := self._judge.due(key, state.decode(states[key]))):
                 self._agenda.add(due, key)
+
+    def _unplanned(self) -> Iterable[bytes]:
+        """Keys that are not on the agenda yet, though a tick may have to look at them."""
+        return self._states
 
     # -- the contract with the lane
 
