@@ -1,7 +1,7 @@
 """``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json, add to bench/history.jsonl.
 
-Names: leads, desk, mirror, console, latency, restart, memory, scale, gateway, replay, peers; without any, all of them.  The
-file keeps the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has
+Names: leads, desk, mirror, console, latency, restart, memory, scale, gateway, replay, peers; without any, all of them.
+The file keeps the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has
 fallen against the runs before it (bench/history.py says how that is judged).
 """
 
