@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import structlog
@@ -54,6 +55,9 @@ _SLACK_MS = 60_000
 log = structlog.get_logger("agents.notify")
 
 
+Follow = Callable[[Callable[[Mapping[str, str], Mapping[str, str]], None]], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True, slots=True)
 class NotifyConfig:
     """What one notify needs to know."""
@@ -68,6 +72,8 @@ class NotifyConfig:
     """Queue → id of the person who answers for it."""
     health_host: str = "127.0.0.1"
     health_port: int | None = None
+    follow: Follow | None = None
+    """Hands over addresses and queues by the rules in force, until cancelled; without it those given stay."""
 
     def channels(self) -> Channels:
         """The same as decisions need it."""
@@ -106,15 +112,26 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         """Why nothing is delivered at the moment."""
         return [self._problem] if self._problem else []
 
+    def obey(self, addresses: Mapping[str, str], queues: Mapping[str, str]) -> None:
+        """Tell these people from here on, and those who answer for these queues."""
+        self._config = replace(self._config, addresses=addresses, queues=queues)
+        self._channels = self._config.channels()
+        self._outbox.obey(self._channels)
+
     async def run(self) -> None:
         """Deliver until cancelled; a Kafka that is away is waited for."""
-        while True:
-            try:
-                await self._session()
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._problem = f"Kafka does not answer at {self._config.bootstrap}"
-                log.warning(self._problem, error=repr(error))
-                await asyncio.sleep(_AGAIN_S)
+        following = asyncio.create_task(self._config.follow(self.obey)) if self._config.follow else None
+        try:
+            while True:
+                try:
+                    await self._session()
+                except (KafkaError, OSError, TimeoutError) as error:
+                    self._problem = f"Kafka does not answer at {self._config.bootstrap}"
+                    log.warning(self._problem, error=repr(error))
+                    await asyncio.sleep(_AGAIN_S)
+        finally:
+            if following is not None:
+                following.cancel()
 
     async def on_partitions_revoked(self, _revoked: object) -> None:
         """Called before somebody else may get our partitions: let what is under way end."""
@@ -147,7 +164,9 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._settle(list(self._unrecorded.values()), producer, self._outbox)
             consumer.subscribe([physical(NOTICES, self._config.prefix)], listener=self)
             await consumer.start()
-            await self._work(consumer, producer, _Sender(self._config, self._endpoints, hands, client, self._now_ms))
+            await self._work(
+                consumer, producer, _Sender(lambda: self._config, self._endpoints, hands, client, self._now_ms)
+            )
         finally:
             for task in self._sending:
                 task.cancel()
@@ -268,7 +287,7 @@ class _Sender:
 
     def __init__(
         self,
-        config: NotifyConfig,
+        config: Callable[[], NotifyConfig],
         endpoints: Mapping[str, Endpoint],
         hands: Hands,
         client: httpx.AsyncClient,
@@ -279,14 +298,14 @@ class _Sender:
 
     async def send(self, item: Item) -> Verdict:
         """One attempt."""
-        notice, target, now = item.notice, item.target, self._now_ms()
+        config, notice, target, now = self._config(), item.notice, item.target, self._now_ms()
         if target.channel != EMAIL:
             endpoint = self._endpoints[target.name]
             return await post(self._client, endpoint, notice.notice_id, payload(notice), now // 1_000)
-        mailbox = self._config.mailbox
+        mailbox = config.mailbox
         if mailbox is None:
             return Verdict("refused", "there is no mail server")
-        address = self._config.addresses.get(target.name)
+        address = config.addresses.get(target.name)
         if target.name == VISITOR:
             try:
                 address = await self._hands.address(notice)
@@ -294,7 +313,7 @@ class _Sender:
                 return Verdict("later", f"the request cannot be looked up: {type(error).__name__}")
         if address is None:
             return Verdict("refused", "there is no address")
-        return await send_mail(mailbox, address, letter(notice, self._config.prefix, mailbox.domain, now))
+        return await send_mail(mailbox, address, letter(notice, config.prefix, mailbox.domain, now))
 
 
 async def _oldest_unfinished(consumer: AIOKafkaConsumer, ours: frozenset[TopicPartition]) -> int | None:

@@ -99,6 +99,7 @@ class Api:
                     {"text": reason.text, "rule": reason.rule, "points": reason.millipoints / 1_000}
                     for reason in (top_reasons(lead, self._gather.rules, at) if lead else ())
                 ],
+                "model": self._gather.rules.version,
                 "requests": [as_data(each.assignment) for each in facts.requests if each.assignment],
                 "moved_to": known.id if known.id != asked else None,
             }
@@ -117,6 +118,7 @@ class Api:
             {
                 "score": explained.score_millipoints / 1_000,
                 "as_of": iso(explained.as_of_s * 1_000),
+                "model": rules.version,
                 "rows": [
                     {
                         "rule": row.rule,

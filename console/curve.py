@@ -67,8 +67,7 @@ def moved_to(memory: bytes | None) -> str | None:
 
 def standing(lead: Lead, rules: Rules, now_s: int) -> Standing:
     """The lead now, under these rules whichever it was judged by last; its own time never runs backwards."""
-    if lead.model != rules.number:
-        rebuild(lead, rules)
+    _under(lead, rules)
     at = max(now_s, lead.as_of, lead.last_seen)
     score = behaviour(lead, rules, at)
     reasons = tuple(reason.text for reason in top_reasons(lead, rules, at))
@@ -77,7 +76,14 @@ def standing(lead: Lead, rules: Rules, now_s: int) -> Standing:
 
 def ledger(lead: Lead, rules: Rules, now_s: int) -> Explanation:
     """Every point of the score, as rows that add up."""
+    _under(lead, rules)
     return explain(lead, rules, max(now_s, lead.as_of, lead.last_seen))
+
+
+def _under(lead: Lead, rules: Rules) -> None:
+    """Workers bring a lead under promoted rules when something happens to it; who looks, at once."""
+    if lead.model != rules.number:
+        rebuild(lead, rules)
 
 
 def ledger_at(lead: Lead, rules: Rules, at_s: int) -> Explanation | None:

@@ -71,6 +71,11 @@ class Gather:
         self.history, self.live, self.rules, self.desk_rules = history, live, rules, desk_rules
         self._standing = lru_cache(_MOST_STANDINGS)(self._stand)
 
+    def obey(self, rules: Rules, desk_rules: DeskRules) -> None:
+        """Show what these rules say from here on."""
+        self.rules, self.desk_rules = rules, desk_rules
+        self._standing.cache_clear()
+
     async def queue(self, reader: Reader, now: int) -> Queue:
         """A reader's own requests and those that nobody has."""
         asked: list[Asked] = []

@@ -39,7 +39,7 @@ def policy(framed: str | None) -> str:
 class Guard:
     """Wraps the application: it only sees requests that are allowed, with `state.reader` set where one is needed."""
 
-    def __init__(self, app: App, sessions: Sessions, desk_rules: DeskRules, site: str | None) -> None:
+    def __init__(self, app: App, sessions: Sessions, desk_rules: Callable[[], DeskRules], site: str | None) -> None:
         self._app, self._sessions, self._desk_rules = app, sessions, desk_rules
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(site)) if site else None
         self._headers = {
@@ -77,7 +77,7 @@ class Guard:
             return _refusal(HTTPStatus.FORBIDDEN, "cross_site", words.CROSS_SITE, is_api)
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         session = self._sessions.read(cookie, now_ms())
-        reader = reader_of(self._desk_rules, session.rep) if session else None
+        reader = reader_of(self._desk_rules(), session.rep) if session else None
         scope.setdefault("state", {})["reader"] = reader
         scope["state"]["until"] = session.until if session else 0
         if reader is not None or path in OPEN_PATHS or path.startswith("/static/"):

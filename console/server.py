@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -48,6 +48,9 @@ _BEHIND_S = 2.0
 _GRACEFUL_S = 5
 
 
+Follow = Callable[[Callable[[Rules, DeskRules], None]], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleConfig:
     """What one console needs to know; read from the environment by the command line, by nobody else."""
@@ -68,6 +71,8 @@ class ConsoleConfig:
     """0 for any free one."""
     demo_site: str | None = None
     """The URL that /demo shows beside the queue."""
+    follow: Follow | None = None
+    """Hands over the rules in force, until cancelled; without it those that were given stay."""
 
 
 class Console:
@@ -87,9 +92,10 @@ class Console:
         self.metrics.listeners.set_function(hub.count)
         self.desk = Desk(inbox, hub)
         self._behind = ""
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._follow = config.follow
         sessions = Sessions(config.secret, config.passwords)
-        gather = Gather(history, live, config.rules, config.desk_rules)
+        gather = self._gather = Gather(history, live, config.rules, config.desk_rules)
         people = People(gather, self.desk)
         streams = Streams(hub, gather, self.metrics, self.trouble)
         site = Site(gather, people, self.desk, streams, sessions, config.passwords, self.trouble, config.demo_site)
@@ -98,7 +104,7 @@ class Console:
             Guard(
                 self._routes(site, Api(gather, people, self.desk, streams)),
                 sessions,
-                config.desk_rules,
+                lambda: gather.desk_rules,
                 config.demo_site,
             ),
             self.metrics,
@@ -155,14 +161,16 @@ class Console:
         """Begin to read, and to watch whether the history is up to date."""
         if self.reader is not None:
             self.reader.start()
-        self._watching = asyncio.create_task(self._watch())
+        self._tasks.append(asyncio.create_task(self._watch()))
+        if self._follow is not None:
+            self._tasks.append(asyncio.create_task(self._follow(self._gather.obey)))
 
     async def close(self) -> None:
         """End streams, readers and connections."""
         self.hub.close()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.reader is not None:
             await self.reader.close()
         await self.desk.close()

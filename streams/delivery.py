@@ -150,6 +150,10 @@ class Outbox:
         self._ends: list[_Entry] = []
         """What is to be given up, by when."""
 
+    def obey(self, channels: Channels) -> None:
+        """Tell whom these know from here on."""
+        self._channels = channels
+
     def __len__(self) -> int:
         return len(self._items)
 

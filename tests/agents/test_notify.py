@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -164,6 +164,19 @@ async def test_people_and_systems_are_told_once(office: Office) -> None:
     async with office.notify():  # another one goes on where this one was cut off
         await office.recorded(4, "sent")
     assert len(office.mail.messages) == 3 and len(office.hooks.requests) == 1
+
+
+async def test_people_of_promoted_rules_are_told(office: Office) -> None:
+    """Whom the rules in force name is written to from then on, and who answers for a queue by them."""
+    office.mail.start()
+
+    async def follow(obey: Callable[[dict[str, str], dict[str, str]], None]) -> None:
+        obey({"ben": "ben@shop.example"}, {"manager": "ben"})
+
+    async with office.notify(follow=follow):
+        await office.tell(office.notice("ben"), office.notice("manager"), office.notice("ana"))
+        await office.recorded(2, "sent")
+    assert {each["To"] for each in office.mail.messages} == {"ben@shop.example"}
 
 
 async def test_smtp_down(office: Office) -> None:

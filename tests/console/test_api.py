@@ -1,11 +1,20 @@
 """The JSON API over the same facts as the pages."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from console.reader import now_ms
 from console.tojson import iso
+from streams import rules
+from streams.desk.rules import DeskRules
+from streams.rules import Rules
 from tests.console.leads import ADDRESS, elif_demir
-from tests.console.world import World
+from tests.console.test_kafka import BOX
+from tests.console.world import RULES, World
+from tests.streams.harness import SHIPPED
 
 NOW_S = now_ms() // 1_000
 
@@ -43,6 +52,35 @@ async def test_a_lead(world: World, known: str) -> None:
         assert [each["id"] for each in listed] == [known]
         missing = await browser.get("/api/leads/u_cccccccccccccccc")
         assert (missing.status_code, missing.json()["code"]) == (404, "no_such_lead")
+
+
+async def test_promoted_rules_are_shown_when_they_come() -> None:
+    """Scores, reasons and people are those of the rules in force, though the lead was last judged by others."""
+    cheap = rules.load({**SHIPPED, "model.toml": SHIPPED["model.toml"].replace("points = 20", "points = 10")})
+    nobody = replace(BOX.rules, roster=replace(BOX.rules.roster, people={}))
+    obey: list[Callable[[Rules, DeskRules], None]] = []
+
+    async def follow(hand_over: Callable[[Rules, DeskRules], None]) -> None:
+        obey.append(hand_over)
+
+    world = World(follow=follow)
+    await world.console.start()
+    await asyncio.sleep(0)
+    id, memory = elif_demir(NOW_S)
+    world.history.remember(id, memory)
+    async with world.browser("ben") as browser:
+        before = (await browser.get(f"/api/leads/{id}/explain")).json()
+        obey[0](cheap, BOX.rules)
+        after = (await browser.get(f"/api/leads/{id}/explain")).json()
+        lead = (await browser.get(f"/api/leads/{id}")).json()
+        obey[0](cheap, nobody)
+        signed_out = await browser.get(f"/api/leads/{id}")
+    assert (before["model"], after["model"], lead["model"]) == (RULES.version, cheap.version, cheap.version)
+    assert after["score"] < before["score"]
+    assert round(sum(row["decayed"] for row in after["rows"]), 3) == after["score"]
+    assert abs(lead["behaviour"] - after["score"]) < 0.01
+    assert signed_out.status_code == 401
+    await world.console.close()
 
 
 async def test_the_ledger_adds_up(world: World, known: str) -> None:

@@ -17,7 +17,7 @@ from console.live import Live
 from console.metrics import Metrics
 from console.reader import now_ms
 from console.saying import Unavailable
-from console.server import Console, ConsoleConfig
+from console.server import Console, ConsoleConfig, Follow
 from console.sessions import COOKIE
 from schemas.codec import decode, encode
 from schemas.records import Assignment, Notice, RaisedHand, Record
@@ -96,6 +96,7 @@ class World:
 
     site: str | None = None
     history: MemoryHistory = field(default_factory=MemoryHistory)
+    follow: Follow | None = None
 
     def __post_init__(self) -> None:
         self.live = Live()
@@ -109,6 +110,7 @@ class World:
             secret=SECRET,
             passwords=lambda: dict.fromkeys(("ana", "ben", "mert", "zoe"), HASH),
             demo_site=self.site,
+            follow=self.follow,
         )
         self.console = Console(config, self.history, self.kafka, None, self.hub, self.live, Metrics())  # type: ignore[arg-type]
 
