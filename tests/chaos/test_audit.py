@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from schemas.codec import decode, encode
-from schemas.records import Absorb, Engagement, LeadAlert, LeadState, Release
-from tests.chaos.audit import OUTPUTS, Events, Verdict, judge
+from schemas.records import Absorb, Engagement, LeadAlert, LeadState, Promote, Release
+from tests.chaos.audit import OUTPUTS, Events, Verdict, judge, promotions
 from tests.oracle.replay import Record
 from tests.streams.harness import MONDAY, SHIPPED, Time
 from tests.streams.network import Act, Network, Wish, id_of
@@ -173,6 +173,13 @@ def test_a_planted_fault_is_found(plant: Plant, where: str) -> None:
     scene = Scene()
     plant(scene)
     assert len(getattr(scene.verdict(), where)) >= 1
+
+
+def test_promotions_are_read_in_order() -> None:
+    """A set that is said again at once counts once, one that is promoted again later twice."""
+    said = [Promote(version, (), 0, "ana") for version in ("a", "a", "b", "a")]
+    inbox = [Record(n, 0, None, encode(it)) for n, it in enumerate(said)]
+    assert promotions([*inbox, Record(9, 0, None, None)]) == ("a", "b", "a")
 
 
 def test_findings_of_partitions_add_up() -> None:

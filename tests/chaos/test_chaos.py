@@ -80,8 +80,8 @@ async def run(own_kafka: OwnKafka, folder: Path, seed: int, size: Size) -> dict[
     reps = [Rep(company.console, name, seed, int(time.time() * 1000)) for name in REPS]
     hand, judge, over = faults.Hand(company), Judge(company, Outside(web, reps, hooks)), asyncio.Event()
     try:
-        sender.prepare()
-        web.prepare()
+        await asyncio.to_thread(sender.prepare)
+        await asyncio.to_thread(web.prepare)
         gc.freeze()  # millions of events that stay to the end: nothing to collect there
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
