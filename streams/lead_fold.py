@@ -7,6 +7,7 @@ were cut into batches decides only how often `lead.state` is published.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import cast
 
 from schemas.codec import Undecodable, decode
@@ -196,8 +197,8 @@ class LeadFold:
         former, self._promoted = self._rules, value
         self._obey(rules)
         if rules.number != former.number:
-            for key in {*self._states, *self._open} - RESERVED:
-                if due := self._due_of(key):
+            for key in chain(self._states, self._open.keys() - self._states.keys()):
+                if key not in RESERVED and (due := self._due_of(key)):
                     self._agenda.add(due, key)
 
     def _obey(self, rules: Rules) -> None:
