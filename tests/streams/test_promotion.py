@@ -114,6 +114,13 @@ def test_hot_leads_cool_by_a_promotion() -> None:
     assert heat(box)[1:] == [(8, "cold", None)]
 
 
+def test_who_comes_before_the_first_tick_cools_at_it() -> None:
+    """Before any tick nobody is looked at: whom an event brings under the new rules first is looked at in time, too."""
+    hot = [FORM, LONG, Did(MONDAY + 2, "download", "PAPERS")]
+    box = Box(SMALL).feed(records([*hot, VARIANTS["hot never"], PAGE, Time(MONDAY + 61)]))
+    assert heat(box)[1:] == [(10, "cold", None)]
+
+
 def test_a_promotion_undone_leaves_no_trace() -> None:
     """What a rule matched that was away for a while counts again when it is back, events in between or not."""
     between = Did(MONDAY + 60, "page_view", "/")
@@ -141,6 +148,15 @@ def test_idle_leads_are_removed_by_the_rules_in_force() -> None:
     box = Box(SMALL).feed(records([Did(MONDAY, lead="a:x"), Time(MONDAY + 2 * DAY_S)]))
     assert key_of("a:x") in box.changelog
     box.feed(records([VARIANTS["sooner forgotten"]], 10))
+    assert key_of("a:x") not in box.changelog
+
+
+def test_who_comes_again_is_idle_by_the_rules_in_force() -> None:
+    """A visitor who came again under rules that forget sooner is removed by them, and not when the former would."""
+    seen = [Did(MONDAY, lead="a:x"), Time(MONDAY + 1), VARIANTS["sooner forgotten"], Did(MONDAY + 60, lead="a:x")]
+    box = Box(SMALL).feed(records([*seen, Time(MONDAY + 59 + DAY_S)]))
+    assert key_of("a:x") in box.changelog
+    box.feed(records([Time(MONDAY + 60 + DAY_S)], 50))
     assert key_of("a:x") not in box.changelog
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +152,13 @@ def test_a_set_that_cannot_be_read_is_refused_whole(wish: Promote, why: str) -> 
     assert [it.version for it in box.said(PublishedRules)] == [AS_IT_WAS.version]
     assert len([it for it in box.outputs if it.topic == "lead.events"]) == 4
     assert not box.get(hand(1)).last(1).queue
+
+
+def test_a_promotion_of_tomorrow_is_rejected() -> None:
+    """What no lead would take because its clock is wrong, the desk does not take either."""
+    box = Box(SMALL).get(msgspec.structs.replace(AS_IT_WAS, at=MONDAY + 25 * HOUR))
+    assert [it.code for it in box.said(Rejected)] == ["from_the_future"]
+    assert not box.said(PublishedRules)
 
 
 def test_a_desk_that_cannot_read_what_it_was_promoted_to_stands_still() -> None:
