@@ -45,6 +45,7 @@ def desk_config(
     rules: DeskRules,
     prefix: str = "",
     accept_poison: int = 0,
+    skip: Collection[tuple[int, int]] = (),
     instance_id: str | None = None,
     metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
@@ -52,13 +53,14 @@ def desk_config(
     """The lane of a desk worker; `partitions` are those of desk.waiting, the desk's inbox has one.
 
     `accept_poison`: so many records that cannot be read are let through before the gauge counts.
+    `skip`: (partition, offset) of inbox records that are rejected, because folding them failed.
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
     place = Place()
     pump = Pump(bootstrap, prefix, partitions, place)
 
     def fold(partition: int, states: States) -> PartitionFold:
-        made = DeskFold(partition, states, rules, partitions, accept_poison)
+        made = DeskFold(partition, states, rules, partitions, accept_poison, frozenset(at for _, at in skip))
         if made.rules.version != rules.version:
             log.info("promoted rules", in_force=made.rules.version, folder=rules.version)
         return Placed(made, place)

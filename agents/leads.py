@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import structlog
 
 from agents.lane.config import LaneConfig
@@ -32,6 +34,7 @@ def leads_config(
     rules: Rules,
     prefix: str = "",
     accept_poison: int = 0,
+    skip: Collection[tuple[int, int]] = (),
     instance_id: str | None = None,
     metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
@@ -39,11 +42,13 @@ def leads_config(
     """The lane of a leads worker.
 
     `accept_poison`: so many records of each partition that cannot be read are let through before the gauge counts.
+    `skip`: (partition, offset) of inbox records that are rejected, because folding them failed.
     `instance_id`: static membership.  `metrics_port`: 0 takes a free one, None serves nothing.
     """
 
     def fold(partition: int, states: States) -> PartitionFold:
-        made = lead_fold(partition, states, rules, partitions, accept_poison)
+        skipped = frozenset(offset for of, offset in skip if of == partition)
+        made = lead_fold(partition, states, rules, partitions, accept_poison, skipped)
         if made.rules.version != rules.version:
             log.info("promoted rules", partition=partition, in_force=made.rules.version, folder=rules.version)
         return made

@@ -143,12 +143,24 @@ def gateway() -> None:
     help="Reject N unreadable records of each partition without pausing it, then count as ever.",
 )
 @click.option(
+    "--skip",
+    multiple=True,
+    metavar="PARTITION:OFFSET",
+    help="Reject this record of the inbox, because folding it failed; give one role. May be given again.",
+)
+@click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
     help="Serve metrics and health there, of several roles on the ports after it; 0: any.",
 )
 @click.option("--instance-id", help="Static membership: a restart under the same id gets its partitions back at once.")
-def worker(roles: tuple[str, ...], accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
+def worker(
+    roles: tuple[str, ...],
+    accept_poison: int,
+    skip: tuple[str, ...],
+    metrics_port: int | None,
+    instance_id: str | None,
+) -> int:
     """Fold events into what they mean, until SIGTERM or Ctrl-C.
 
     Roles: leads (states and alerts of leads), desk (who answers whom, until when); all of them in one go: all.
@@ -157,7 +169,7 @@ def worker(roles: tuple[str, ...], accept_poison: int, metrics_port: int | None,
 
     given = settings()
     logs.configure(given.log)
-    return serve.worker(given, roles, accept_poison, metrics_port, instance_id)
+    return serve.worker(given, roles, serve.Leave(accept_poison, serve.places(roles, skip)), metrics_port, instance_id)
 
 
 @cli.command()

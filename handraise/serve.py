@@ -6,6 +6,8 @@ Each imports its own world when it starts: a gateway that loads no Faust is ther
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -75,8 +77,28 @@ def console(settings: Settings, site: str | None) -> None:
         raise Failure(error.what, error.where, error.remedy) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What a person has decided that a worker may do without."""
+
+    accept_poison: int = 0
+    """So many unreadable records of each partition."""
+    skip: tuple[tuple[int, int], ...] = ()
+    """These records: (partition, offset) of the role's inbox."""
+
+
+def places(roles: tuple[str, ...], given: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Records named as PARTITION:OFFSET.  Raises Failure where that names none, or not of which inbox."""
+    if given and (len(roles) != 1 or roles[0] not in ("leads", "desk")):
+        raise Failure("--skip names a record of one inbox", "handraise worker", "name one role: leads or desk")
+    found = [re.fullmatch(r"(\d{1,9}):(\d{1,18})", each) for each in given]
+    if not all(found):
+        raise Failure("--skip takes PARTITION:OFFSET, as in 3:4711", "handraise worker", "copy it from the message")
+    return tuple((int(each[1]), int(each[2])) for each in found if each)
+
+
 def worker(
-    settings: Settings, roles: tuple[str, ...], accept_poison: int, metrics_port: int | None, instance_id: str | None
+    settings: Settings, roles: tuple[str, ...], leave: Leave, metrics_port: int | None, instance_id: str | None
 ) -> int:
     """Run a worker of these roles until SIGTERM or SIGINT; its exit code.  Raises Failure if it cannot start.
 
@@ -91,29 +113,27 @@ def worker(
     rules.load(settings.rules)
     asyncio.run(topics.require(settings))
     if len(wanted) == 1:
-        return _role(settings, wanted[0], accept_poison, metrics_port, instance_id)
+        return _role(settings, wanted[0], leave, metrics_port, instance_id)
     ports = [metrics_port + place if metrics_port else metrics_port for place in range(len(wanted))]
     return crew.run(
         [
-            (role, partial(_role_alone, settings, role, accept_poison, port, instance_id))
+            (role, partial(_role_alone, settings, role, leave, port, instance_id))
             for role, port in zip(wanted, ports, strict=True)
         ]
     )
 
 
-def _role_alone(
-    settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None
-) -> int:
+def _role_alone(settings: Settings, role: str, leave: Leave, metrics_port: int | None, instance_id: str | None) -> int:
     """The same in a process that was just begun."""
     logs.configure(settings.log)
     try:
-        return _role(settings, role, accept_poison, metrics_port, instance_id)
+        return _role(settings, role, leave, metrics_port, instance_id)
     except Failure as failure:
         output.fail(failure)
         return failure.exit_code
 
 
-def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int | None, instance_id: str | None) -> int:
+def _role(settings: Settings, role: str, leave: Leave, metrics_port: int | None, instance_id: str | None) -> int:
     if role in _SINKS:
         return _SINKS[role](settings, metrics_port)
     from agents import desk, leads
@@ -129,7 +149,8 @@ def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int |
                 partitions=settings.partitions,
                 rules=rule_set.desk,
                 prefix=settings.prefix,
-                accept_poison=accept_poison,
+                accept_poison=leave.accept_poison,
+                skip=leave.skip,
                 instance_id=instance_id,
                 metrics_port=metrics_port,
             )
@@ -140,7 +161,8 @@ def _role(settings: Settings, role: str, accept_poison: int, metrics_port: int |
                 partitions=settings.partitions,
                 rules=rule_set.rules,
                 prefix=settings.prefix,
-                accept_poison=accept_poison,
+                accept_poison=leave.accept_poison,
+                skip=leave.skip,
                 instance_id=instance_id,
                 metrics_port=metrics_port,
             )

@@ -6,7 +6,7 @@ Kafka transaction.  It knows nothing else of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -49,6 +49,13 @@ class Sealed(NamedTuple):
     outputs: list[Output]
 
 
+class Unfoldable(Exception):  # noqa: N818  it says what the record is
+    """Folding a record raised what no record should: a fault of the fold or its rules.  The open batch is void.
+
+    Its text says what was raised, where, and what mends it.
+    """
+
+
 class PartitionFold(Protocol):
     """A fold over one partition, with an open batch."""
 
@@ -57,6 +64,8 @@ class PartitionFold(Protocol):
 
         Returns how many were consumed.  Fewer than given: the next one stays unread, and the partition pauses for the
         reason that `ready` tells; where it tells none, the batch is full: seal it, and give the rest again.
+
+        Raises Unfoldable.
         """
 
     def seal(self) -> Sealed:
@@ -70,3 +79,17 @@ States = MutableMapping[bytes, bytes]
 """The states of a partition by their keys."""
 FoldFactory = Callable[[int, States], PartitionFold]
 """(partition, its states as recovered) -> the fold that owns and updates them from now on."""
+
+
+def in_batches(fold: PartitionFold, records: Sequence[InboxRecord]) -> Iterator[tuple[int, Sealed]]:
+    """Fold records in as few batches as the fold takes: how many are consumed after each, and what it came to.
+
+    The last number is less than how many were given where the fold pauses.
+    """
+    done = 0
+    while done < len(records):
+        consumed = fold.apply(records[done:])
+        done += consumed
+        yield done, fold.seal()
+        if not consumed or fold.ready() is not None:
+            return

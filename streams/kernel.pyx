@@ -54,10 +54,13 @@ def partition_of(bytes key, uint32_t partitions):
 cdef class Kernel(Mailbox):
     """Folds the common records of one partition, and publishes the states of its leads."""
 
+    cdef readonly Py_ssize_t place
+
     def fold(self, records, Py_ssize_t start, int64_t now):
         """Fold records from a place on, as long as they are common; the place of the first that is not."""
         cdef Py_ssize_t place, count = len(records)
         for place in range(start, count):
+            self.place = place
             if not self._fold_one(records[place], now):
                 return place
         return count

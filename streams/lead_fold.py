@@ -6,7 +6,7 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import cast
 
@@ -15,7 +15,7 @@ from schemas.fields import engagement_fields
 from schemas.head import ENGAGEMENTS, engagement_head, is_unknown_mail, mail_name, record_name, tick_at
 from schemas.records import Mail, Promote
 from schemas.wire import PREFIX_SIZE
-from streams import state
+from streams import poison, state
 from streams.agenda import Agenda
 from streams.conditions import fitting
 from streams.contact import MOST_CHARACTERS, first_known, learn, verify
@@ -25,12 +25,11 @@ from streams.judging import Judge
 from streams.ledger import add, holds, new_lead, rebuild
 from streams.links import ID
 from streams.news import News, read_news
-from streams.poison import LAST_MS, MEND, MOST_BYTES, NewerMail, PoisonGauge, dead_letter, flood, place
+from streams.poison import LAST_MS, MOST_BYTES, NONE, NewerMail, PoisonGauge, Skips
 from streams.publish import INBOX, Publisher
 from streams.reasons import keep_titles
 from streams.rules import DAY_S, Rules
-from streams.ruleset import KEY as RULES
-from streams.ruleset import lead_rules, remembered
+from streams.ruleset import RULES, lead_rules, remembered
 from streams.score import behaviour, earliest_below
 from streams.state import Lead, Match, Moved, State
 
@@ -54,23 +53,30 @@ _NO_NEWS = News()
 class LeadFold:
     """The lead fold over one partition; implements streams.fold.PartitionFold."""
 
-    def __init__(self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0) -> None:
+    def __init__(
+        self, partition: int, states: States, rules: Rules, partitions: int, accept_poison: int = 0, skip: Skips = NONE
+    ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
-        self._gauge = PoisonGauge(accept_poison)
-        self._looked_at = 0
-        """Leads that the open batch has looked at because something may be due."""
+        self._gauge, self._skip = PoisonGauge(accept_poison), skip
+        self._looked_at = 0  # leads, by the open batch, because something may be due
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
-        self._promoted: bytes | None = None
-        """The record by which the open batch has got other rules."""
+        self._promoted: bytes | None = None  # the record by which the open batch has got other rules
         self._publisher = Publisher(partition, partitions, rules)
         self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
         self._agenda = Agenda(self._due_of)
         in_force, self._paused = remembered(states, rules)
         self._obey(in_force)
-        for key, value in states.items():
-            if key not in RESERVED and (due := self._judge.due(key, state.decode(value))):
+        self._plan()
+
+    def _plan(self) -> None:
+        for key in chain(self._unplanned(), self._open):
+            if key not in RESERVED and (due := self._due_of(key)):
                 self._agenda.add(due, key)
+
+    def _unplanned(self) -> Iterable[bytes]:
+        """Keys that are not on the agenda yet, though a tick may have to look at them."""
+        return self._states
 
     # -- the contract with the lane
 
@@ -78,12 +84,13 @@ class LeadFold:
         """Fold records into the open batch; returns how many were consumed (see PartitionFold)."""
         if self._paused is not None:
             return 0
-        apply, publisher, consumed, good = self._apply, self._publisher, 0, 0
+        apply, publisher, skip, consumed, good = self._apply, self._publisher, self._skip, 0, 0
         for record in records:
             if self._looked_at >= FULL:
                 break
             publisher.offset, publisher.count, publisher.value = record.offset, 0, record.value or b""
             try:
+                poison.skipped(record, skip)
                 apply(record)
             except NewerMail as newer:
                 self._paused = str(newer)
@@ -93,6 +100,8 @@ class LeadFold:
                 good = 0
                 if not self._reject(record, error.code, error.reason):
                     break
+            except Exception as error:
+                raise poison.unfoldable("leads", INBOX, self._partition, record, error) from error
             else:
                 good += 1
             consumed += 1
@@ -158,11 +167,7 @@ class LeadFold:
 
     def _tick(self, record: InboxRecord, value: bytes) -> None:
         if is_unknown_mail(value):
-            raise NewerMail(
-                f"mail of a newer release, schema id {int.from_bytes(value[1:PREFIX_SIZE], 'big')}\n"
-                f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
-                "  remedy: run the newer release here too; it goes on where this one stopped"
-            )
+            raise poison.newer(INBOX, self._partition, record)
         if (name := record_name(value)) != "Tick":
             raise Undecodable(
                 "not_an_inbox_record" if name else "undecodable",
@@ -178,11 +183,9 @@ class LeadFold:
         if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, LAST_MS):
             raise Undecodable("from_the_future", f"the mail says {mail.at}, over 24 h after it was appended")
         if isinstance(mail, Promote):
-            return self._promote(record, mail, value)
-        key = record.key or b""
-        if self._is_own(key, value):
+            self._promote(record, mail, value)
+        elif self._is_own(key := record.key or b"", value):
             self._forwarding.receive(key, mail, value)
-        return None
 
     @property
     def rules(self) -> Rules:
@@ -197,9 +200,7 @@ class LeadFold:
         former, self._promoted = self._rules, value
         self._obey(rules)
         if rules.number != former.number:
-            for key in chain(self._states, self._open.keys() - self._states.keys()):
-                if key not in RESERVED and (due := self._due_of(key)):
-                    self._agenda.add(due, key)
+            self._plan()
 
     def _obey(self, rules: Rules) -> None:
         self._rules = rules
@@ -392,7 +393,7 @@ class LeadFold:
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
         if not self._gauge.poison():
-            self._paused = flood("leads", place(INBOX, self._partition, record), code, reason)
+            self._paused = poison.flood("leads", poison.place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
+        self._publisher.reject(poison.dead_letter(INBOX, self._partition, record, code, reason, poison.MEND))
         return True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 
 from schemas.records import Rejected
-from streams.fold import InboxRecord
+from schemas.wire import PREFIX_SIZE, Undecodable
+from streams.fold import InboxRecord, Unfoldable
 
 WINDOW = 10_000
 MOST = 100
@@ -15,6 +17,9 @@ MOST_BYTES = 512 * 1_024
 MOST_KEY_BYTES = 1_024
 LAST_MS = (1 << 32) * 1_000 - 1
 """States keep seconds in 32 bits: until 2106."""
+Skips = Set[int]
+"""Offsets of records that are not folded, because a person has decided so."""
+NONE: Skips = frozenset()
 MEND = "mend the producer, and send it again"
 
 
@@ -70,6 +75,30 @@ def dead_letter(inbox: str, partition: int, record: InboxRecord, code: str, reas
         topic=inbox,
         partition=partition,
         offset=record.offset,
+    )
+
+
+def skipped(record: InboxRecord, skip: Skips) -> None:
+    """Raise Undecodable for a record of which a person has decided that it is not to be folded."""
+    if record.offset in skip:
+        raise Undecodable("skipped", "folding it failed, and a person has decided to do without it")
+
+
+def newer(inbox: str, partition: int, record: InboxRecord) -> NewerMail:
+    """That a record can only be read by a newer release, in words."""
+    number = int.from_bytes((record.value or b"")[1:PREFIX_SIZE], "big")
+    return NewerMail(
+        f"a record of a newer release, schema id {number}\n  where: {place(inbox, partition, record)}\n"
+        "  remedy: run the newer release here too; it goes on where this one stopped"
+    )
+
+
+def unfoldable(role: str, inbox: str, partition: int, record: InboxRecord, error: Exception) -> Unfoldable:
+    """That folding a record failed, in words."""
+    return Unfoldable(
+        f"folding failed: {error!r}\n  where: {place(inbox, partition, record)}\n"
+        "  remedy: run a release, or rules, that can fold it; or have it rejected: "
+        f"handraise worker {role} --skip {partition}:{record.offset}"
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from agents.lane.errors import Fenced, LaneFailed
 from agents.lane.slot import Slot
 from agents.metrics import LaneMetrics
-from streams.fold import InboxRecord, Sealed
+from streams.fold import InboxRecord, Sealed, Unfoldable
 
 ANSWER_PATIENCE_S = 5.0
 """A transaction that takes longer is told by readiness; the client gives up much later, and ends the process."""
@@ -62,8 +62,9 @@ class Lane:
     ) -> None:
         """Fold a run that covers the offsets first <= offset < after; waits while the partition's batch is full.
 
-        `acknowledge` is called when the run is committed; never, if the partition is lost or paused first. Raises
-        LaneFailed if the run does not join the one before it, and whatever the fold raises.
+        `acknowledge` is called when the run is committed; never, if the partition is lost or paused first. What
+        cannot be folded ends the process, which may be to blame; where a new one meets it before its first commit, the
+        partition pauses. Raises LaneFailed for that, and if the run does not join the one before it.
         """
         slot = self.slots.get(partition)
         if slot is None or slot.lost or slot.paused is not None:
@@ -71,7 +72,13 @@ class Lane:
         if first != slot.next_offset:
             raise LaneFailed(f"gap in partition {partition}: offsets {slot.next_offset} to {first} were never seen")
         while not slot.lost:
-            consumed = slot.apply(records, after)
+            try:
+                consumed = slot.apply(records, after)
+            except Unfoldable as error:
+                if slot.transactions:
+                    raise LaneFailed(str(error)) from error  # it may be us: a new process begins with what is committed
+                slot.give_up(str(error))
+                consumed = 0
             records = records[consumed:]
             if not records:
                 slot.pending.acknowledgements.append(acknowledge)

@@ -104,6 +104,10 @@ class Slot:
                 self.paused = f"the fold stopped at offset {self.next_offset} and gave no reason"
         return consumed
 
+    def give_up(self, reason: str) -> None:
+        """Pause for good where the last transaction ended: what is folded beyond it is void."""
+        self.pending, self.paused = Pending(), reason
+
     def seal(self) -> tuple[Sealed, int, Pending]:
         """Close the open batch: what it changes and says, the cursor after it, and who waits for it."""
         if self._fold is None:

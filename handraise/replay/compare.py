@@ -135,7 +135,7 @@ class Ordered(Comparison):
         await super().finish()
 
 
-class States(Comparison):
+class PublishedStates(Comparison):
     """`lead.state`: what was published at the end of each transaction, and the last value of each lead.
 
     The transactions on record say where batches ended, so a verification cuts there: then every state has to be there.
@@ -144,7 +144,8 @@ class States(Comparison):
 
     def __init__(self, topic: str, partition: int, fold: str, stream: Stream) -> None:
         super().__init__(topic, partition, fold, stream)
-        self._said: dict[bytes, Output] = {}
+        self._said: dict[bytes, dict[int, Output]] = {}
+        """By lead, and by what they are as of.  A batch in which rules are promoted says two states of a lead."""
         self._group: list[StoredRecord] = []
         self._holes = self._superseded = 0
         self._owed: dict[bytes, Output] = {}
@@ -177,25 +178,31 @@ class States(Comparison):
     def say(self, said: Iterable[Output]) -> None:
         """States that the fold says in the batch that is on its way."""
         if self.difference is None:
-            self._said.update((output.key or b"", output) for output in said)
+            for output in said:
+                self._said.setdefault(output.key or b"", {})[_cause(output)] = output
 
     def settle(self) -> None:
         """The batch has ended: compare."""
         said, self._said = self._said, {}
         if self.difference is not None:
             return
+        last = {key: max(states) for key, states in said.items()}
         for record in self._group:
-            wanted = said.pop(record.key or b"", None)
+            key, cause = record.key or b"", _cause(record)
+            wanted = said.get(key, {}).pop(cause, None)
             if wanted is None or not _same(record, wanted):
                 self._differ(record, wanted)
                 return
             self.compared += 1
-            self._owed.pop(wanted.key or b"", None)
-        self._superseded += len(said)
-        self.gone += len(said)
-        self._owed.update(said)
+            if last[key] == cause:
+                del said[key]
+                self._owed.pop(key, None)
+        missing = {key: states[last[key]] for key, states in said.items()}
+        self._superseded += len(missing)
+        self.gone += len(missing)
+        self._owed.update(missing)
         if self._superseded > self._holes:
-            self._differ(None, next(iter(said.values())))
+            self._differ(None, next(iter(missing.values())))
 
     async def finish(self) -> None:
         """See Comparison."""
@@ -224,7 +231,7 @@ def _is_earlier(output: Output, record: StoredRecord, *, or_beside: bool = False
     return ours is not None and there is not None and (ours < there or (or_beside and ours == there))
 
 
-def _cause(record: StoredRecord) -> int:
+def _cause(record: StoredRecord | Output) -> int:
     """The offset of the inbox record that a state is as of; -1 if it does not say."""
     place = Entry.of(record).place()
     return -1 if place is None else place[0]

@@ -15,6 +15,7 @@ from schemas.codec import decode, encode
 from schemas.head import is_unknown_mail
 from schemas.records import Activity, Engagement, Presence, Promote, RaisedHand, Tick, Waited, Waiting
 from schemas.wire import LOCK, MAIL_RANGE, PREFIX_SIZE, Undecodable
+from streams import poison
 from streams.desk import promotion, words
 from streams.desk.activities import Activities
 from streams.desk.cases import KEPT_MS, Cases
@@ -27,8 +28,8 @@ from streams.desk.state import Ask, Case
 from streams.desk.zones import DAY_MS
 from streams.fold import InboxRecord, Sealed, States
 from streams.links import ID
-from streams.poison import LAST_MS, MEND, NewerMail, PoisonGauge, dead_letter, flood, place
-from streams.ruleset import KEY as RULES
+from streams.poison import LAST_MS, NONE, NewerMail, PoisonGauge, Skips
+from streams.ruleset import RULES
 
 MOST_DUE = 500
 """Due items that one record fires; a batch that has fired so many is full."""
@@ -48,10 +49,16 @@ class DeskFold:
     """The desk over its one partition; implements streams.fold.PartitionFold."""
 
     def __init__(
-        self, partition: int, states: States, rules: DeskRules, partitions: int, accept_poison: int = 0
+        self,
+        partition: int,
+        states: States,
+        rules: DeskRules,
+        partitions: int,
+        accept_poison: int = 0,
+        skip: Skips = NONE,
     ) -> None:
         self._partition, self._states = partition, states
-        self._gauge = PoisonGauge(accept_poison)
+        self._gauge, self._skip = PoisonGauge(accept_poison), skip
         self._fired = 0
         """Due items that the open batch has fired."""
         self._memory = Memory(states)
@@ -72,6 +79,8 @@ class DeskFold:
                 return index
             self._publisher.begin(record.offset)
             try:
+                if self._skip:
+                    poison.skipped(record, self._skip)
                 self._apply(record)
             except NewerMail as newer:
                 self._paused = str(newer)
@@ -79,6 +88,8 @@ class DeskFold:
             except Undecodable as error:
                 if not self._reject(record, error.code, error.reason):
                     return index
+            except Exception as error:
+                raise poison.unfoldable("desk", INBOX, self._partition, record, error) from error
             else:
                 self._gauge.good(1)
         return len(records)
@@ -246,18 +257,14 @@ class DeskFold:
         if len(value) > PREFIX_SIZE and not value[0]:
             number = int.from_bytes(value[1:PREFIX_SIZE], "big")
             if _NEWEST_ID < number <= _NEWEST_ID + 1_000 or is_unknown_mail(value):
-                raise NewerMail(
-                    f"a record of a newer release, schema id {number}\n"
-                    f"  where: {INBOX}, partition {self._partition}, offset {record.offset}\n"
-                    "  remedy: run the newer release here too; it goes on where this one stopped"
-                )
+                raise poison.newer(INBOX, self._partition, record)
 
     def _reject(self, record: InboxRecord, code: str, reason: str) -> bool:
         """Dead-letter a record; False if it is part of a flood and must stay unread."""
         if not self._gauge.poison():
-            self._paused = flood("desk", place(INBOX, self._partition, record), code, reason)
+            self._paused = poison.flood("desk", poison.place(INBOX, self._partition, record), code, reason)
             return False
-        self._publisher.reject(dead_letter(INBOX, self._partition, record, code, reason, MEND))
+        self._publisher.reject(poison.dead_letter(INBOX, self._partition, record, code, reason, poison.MEND))
         return True
 
 

@@ -184,3 +184,11 @@ def test_a_gateway_loads_no_faust() -> None:
     """What a gateway imports leaves the workers' world out: it starts in half the time."""
     program = "import handraise.cli, handraise.serve, gateway.server, sys; sys.exit('faust' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_what_is_to_be_skipped_is_named_by_one_inbox_and_place(handraise: Command) -> None:
+    """A record that cannot be folded is named as in the message; anything else is refused with what, where, remedy."""
+    for wrong in (["all", "--skip", "0:1"], ["leads", "desk", "--skip", "0:1"], ["leads", "--skip", "41"]):
+        answer = handraise("worker", *wrong)
+        assert answer.code == 2
+        assert "--skip" in answer.err and "remedy: " in answer.err

@@ -14,7 +14,7 @@ import msgspec
 from agents.lane.cursor import CURSOR_KEY, decode_cursor
 from agents.lane.memory_log import MemoryRecord
 from streams import state
-from streams.fold import Output, PartitionFold
+from streams.fold import Output, PartitionFold, in_batches
 from streams.state import Lead
 from tests.simulation.processes import OTHER_POINTS, PARTITIONS, PATIENT, RELEASES
 from tests.simulation.world import DESK_TOPICS, LEAD_TOPICS, World
@@ -68,10 +68,7 @@ class Books:
         """Folded in as few batches as can be, by the release that leaves most to Python."""
         states: dict[bytes, bytes] = {}
         fold = self._fold((PATIENT if self._world.is_patient else RELEASES)[0], states)
-        done, outputs = fold.apply(self.records), fold.seal().outputs
-        while done < len(self.records):  # a batch that is full is sealed first
-            done += fold.apply(self.records[done:])
-            outputs += fold.seal().outputs
+        outputs = [output for _, sealed in in_batches(fold, self.records) for output in sealed.outputs]
         return Told(outputs, states)
 
 

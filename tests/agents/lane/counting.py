@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.fold import InboxRecord, Output, PartitionFold, Sealed
+from streams.fold import InboxRecord, Output, PartitionFold, Sealed, Unfoldable
 
 TOPIC = "counts"
 
@@ -19,10 +19,15 @@ class CountingFold:
         self.paused: str | None = None
 
     def apply(self, records: Sequence[InboxRecord]) -> int:
-        """Count; `flood` as a value stops the partition, `raise` breaks the program. Keyless records (ticks) pass."""
+        """Count; `flood` as a value stops the partition, `fault` cannot be folded, `raise` breaks the program.
+
+        Keyless records (ticks) pass.
+        """
         for index, record in enumerate(records):
             if record.value == b"raise":
                 raise ValueError(f"offset {record.offset} cannot be folded")
+            if record.value == b"fault":
+                raise Unfoldable(f"folding failed at offset {record.offset}; remedy: --skip")
             if record.value == b"flood":
                 self.paused = f"poison at offset {record.offset}; remedy: --accept-poison 1"
                 return index

@@ -198,6 +198,32 @@ async def test_a_raising_fold_ends_the_worker_and_its_successor_resumes_exactly_
     await assert_exact(log, config.names, PARTITIONS, PARTITIONS * RECORDS + 6)
 
 
+async def test_what_cannot_be_folded_ends_one_worker_and_pauses_its_partition_at_the_next(
+    config: LaneConfig, log: MemoryLog
+) -> None:
+    """Who fails in the midst begins anew; who fails at once stands still there with the reason; the others go on."""
+    send(log, 0, 2)
+    send(log, 0, 1, b"fault")
+    send(log, 0, 5)
+    with pytest.raises(LaneFailed, match=f"folding failed at offset {RECORDS + 2}"):
+        await run(config, log)
+    send(log, 1, 20)
+    made = worker(config, log)
+    await made.take_over(range(PARTITIONS))
+    await made.run_until_idle()
+    assert made.lane.reasons() == [f"partition 0: folding failed at offset {RECORDS + 2}; remedy: --skip"]
+    assert made.lane.slots[1].next_offset == RECORDS + 20
+
+    class Mended(CountingFold):
+        """Takes what the former release could not."""
+
+        def apply(self, records):
+            return super().apply([record._replace(value=b"event") for record in records])
+
+    await run(replace(config, fold_factory=Mended), log)
+    await assert_exact(log, config.names, PARTITIONS, PARTITIONS * RECORDS + 28)
+
+
 async def test_a_flood_pauses_its_partition_for_good_and_the_others_go_on(config: LaneConfig, log: MemoryLog) -> None:
     """What came before the flood is committed, the partition stands there with its reason, others are folded."""
     send(log, 0, 1, b"flood")
@@ -264,8 +290,8 @@ async def test_a_missing_topic_refuses_to_start(config: LaneConfig, log: MemoryL
 
 async def test_an_unknown_cursor_version_refuses_to_start(config: LaneConfig, log: MemoryLog) -> None:
     """A cursor of a newer release is not guessed at."""
-    log.produce("changelog", 0, [(b"\x00cursor", b"\x94\x02\x05\xa1x\x02", [])])
-    with pytest.raises(LaneRefused, match="version 2, this program knows 1"):
+    log.produce("changelog", 0, [(b"\x00cursor", b"\x94\x03\x05\xa1x\x02", [])])
+    with pytest.raises(LaneRefused, match="version 3, this program knows 2"):
         await run(config, log)
 
 
