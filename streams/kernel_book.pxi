@@ -129,6 +129,18 @@ cdef class Book:
         ])
         return 0
 
+    def plan(self):
+        """Put leads on the agenda as their states say; the keys of which Python is to say when they are due."""
+        cdef list left = []
+        cdef bytes key, value
+        cdef Lead lead
+        for key, value in self._states.items():
+            if not read_lead(slice_of(value), &lead) or lead.model != self._model:
+                left.append(key)
+            elif lead.wake:
+                self._remember(lead.wake, key)
+        return left
+
     def seal(self, int64_t now):
         """Publish what was touched, in its order; what it changed, as key → state, None where one is gone."""
         cdef dict changes = {}

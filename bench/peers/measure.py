@@ -52,21 +52,31 @@ class Started:
         self._process, self._log = process, log
 
     def cpu_s(self) -> float:
-        """CPU seconds so far, user and kernel, of the whole tree."""
+        """CPU seconds so far, user and kernel, of the whole tree; raises Failed when it has ended."""
         # Linux's clock of another process's CPU time counts nanoseconds, /proc only steps of 10 ms; what has ended is
         # in the latter alone, with its parent.
-        return sum(time.clock_gettime(~pid << 3 | 2) + _ended_cpu_s(pid) for pid in self._tree())
+        try:
+            return sum(time.clock_gettime(~pid << 3 | 2) + _ended_cpu_s(pid) for pid in self._tree())
+        except OSError:
+            raise Failed(f"ended while it was measured; {self._last_words()}") from None
 
     def rss_mib(self) -> float:
         """Resident memory of the whole tree in MiB."""
         return sum(kit.rss_mib(pid) for pid in self._tree())
 
+    def kill(self) -> None:
+        """End it and all it has started, at once: nothing of it is wanted, and what it leaves undone is nobody's."""
+        for pid in self._tree():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def _tree(self) -> list[int]:
-        """Its pids, parents first."""
-        found = [self._process.pid]
+        """The pids of those that live, parents first."""
+        found = [self._process.pid] if self._process.returncode is None else []
         for pid in found:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    found += map(int, (task / "children").read_text().split())
         return found
 
     async def says(self, mark: str, patience_s: float = PATIENCE_S) -> None:
@@ -106,16 +116,14 @@ async def started(contender: Contender, task: Task, core: int | None) -> AsyncIt
             env={**inherited, **contender.environment, "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=asyncio.subprocess.PIPE,
             stderr=words,
-            start_new_session=True,
         )
+    contestant = Started(process, log)
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
-        yield Started(process, log)
+        yield contestant
     finally:
-        # Nothing of it is wanted any more, and what it leaves undone belongs to nobody else.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        contestant.kill()
         await process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
