@@ -134,11 +134,15 @@ cdef class Book:
         cdef list left = []
         cdef bytes key, value
         cdef Lead lead
+        cdef int64_t due
         for key, value in self._states.items():
-            if not read_lead(slice_of(value), &lead) or lead.model != self._model:
+            if not read_lead(slice_of(value), &lead):
                 left.append(key)
             elif lead.wake:
-                self._remember(lead.wake, key)
+                due = lead.wake
+                if lead.model != self._model:  # as `streams.judging.Judge.due` says
+                    due = OVERDUE if lead.hot_since else min(due, lead.as_of + self._anonymous_idle_s)
+                self._remember(due, key)
         return left
 
     def seal(self, int64_t now):
