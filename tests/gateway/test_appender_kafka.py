@@ -68,11 +68,11 @@ async def test_a_start_without_kafka_is_unavailable(metrics: Metrics) -> None:
 async def test_who_asks_in_vain_where_partitions_are_takes_a_breath() -> None:
     """An answer is told at once; that there is none, after a pause, so that nobody asks hundreds of times a second."""
 
-    class Client:
-        answers = [True, False]
+    answers = [True, False]
 
+    class Client:
         async def force_metadata_update(self) -> bool:
-            return self.answers.pop(0)
+            return answers.pop(0)
 
     client, loop = Client(), asyncio.get_running_loop()
     _take_breath(client)
