@@ -159,7 +159,7 @@ CONTENDERS = (
         "FastStream",
         _python("faststream_app", "faststream"),
         "JSON",
-        AT_LEAST_ONCE,
+        "none, acknowledged on receipt",
         "a dict; published, not read again",
         tuned="linger 5 ms; publishing does not wait",
     ),
