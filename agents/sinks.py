@@ -19,6 +19,8 @@ from agents.lane.worker import GC_THRESHOLD, log_at_info
 
 log = structlog.get_logger("agents.sinks")
 
+_CANCEL_AGAIN_S = 1.0
+
 
 def serve(
     role: str,
@@ -69,8 +71,12 @@ async def _run(
         log.info("leaving", role=role)
     finally:
         waiting.cancel()
-        working.cancel()
+        while not working.done():
+            # Again if need be: `asyncio.wait_for`, by which redis-py sends, loses a cancellation that comes as what it
+            # waits for ends (CPython before 3.12).
+            working.cancel()
+            await asyncio.wait((working,), timeout=_CANCEL_AGAIN_S)
         with contextlib.suppress(asyncio.CancelledError):
-            await working
+            working.result()
         await server.stop()
     log.info("left", role=role)

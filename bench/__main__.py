@@ -1,7 +1,7 @@
 """``python -m bench [NAME...]``: run benchmarks, print a table, write build/bench.json, add to bench/history.jsonl.
 
-Names: leads, desk, mirror, console, latency, restart, memory, scale, gateway, peers; without any, all of them.  The
-file keeps the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has
+Names: leads, desk, mirror, console, latency, restart, memory, scale, gateway, replay, peers; without any, all of them.
+The file keeps the rows of benchmarks that were not run, so that one can be repeated alone.  Exit code 1: a figure has
 fallen against the runs before it (bench/history.py says how that is judged).
 """
 
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import console, desk, gateway, history, latency, leads, memory, mirror, restart, scale
+from bench import console, desk, gateway, history, latency, leads, memory, mirror, replay, restart, scale
 from bench.kit import Row, yardstick_ns
 from bench.latency import Scene
 from bench.peers import compare
@@ -71,6 +71,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
             "memory": lambda: memory.run(leads=10_000, warm=2_000),
             "scale": lambda: scale.run(few=10_000, many=50_000, visitors=2_000, turn=4_000),
             "gateway": lambda: gateway.run(seconds=1.0, runs=1),
+            "replay": lambda: replay.run(leads=1_000, runs=1),
             "peers": lambda: compare.run(leads=1_000, runs=1, seconds=2.0),
         }
     return {
@@ -83,6 +84,7 @@ def _benchmarks(quick: bool, profile: bool) -> dict[str, Callable[[], list[Row]]
         "memory": memory.run,
         "scale": scale.run,
         "gateway": gateway.run,
+        "replay": replay.run,
         "peers": compare.run,
     }
 

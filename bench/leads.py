@@ -24,7 +24,7 @@ from bench.traffic import Recorded, by_partition, traffic
 from deploy.probe import free_port
 from handraise.rules import load
 from handraise.settings import ROOT
-from streams.compiled import CompiledFold
+from streams.compiled import CompiledFold, compact_states
 from streams.lead_fold import LeadFold
 from streams.publish import INBOX
 
@@ -176,7 +176,8 @@ def _fold(parts: list[list[Recorded]], kind: type[LeadFold]) -> tuple[Counter[st
     Returns the outputs by topic, and CPU seconds spent in `seal`.
     """
     rules = load(ROOT / "rules").rules
-    folds = [kind(partition, {}, rules, len(parts)) for partition in range(len(parts))]
+    states = compact_states if kind is CompiledFold else dict
+    folds = [kind(partition, states(), rules, len(parts)) for partition in range(len(parts))]
     mail: list[list[Recorded]] = [[] for _ in parts]
     said: Counter[str] = Counter()
     sealing, at, longest = 0.0, 0, max(map(len, parts))

@@ -20,7 +20,8 @@ from bench.traffic import SECRET, Recorded, traffic
 from handraise.rules import load
 from handraise.settings import ROOT
 from streams import state
-from streams.compiled import lead_fold
+from streams.compiled import compact_states, lead_fold
+from streams.fold import States
 from streams.identity import lead_id
 from streams.lead_fold import LeadFold
 from streams.state import Lead
@@ -92,7 +93,7 @@ def _measure(leads: int, warm: int) -> None:
         _fold(lead_fold(0, {}, rules, 1), source)  # code, memos and buffers are there when it counts
         gc.collect()
         before = kit.rss_mib()
-        states: dict[bytes, bytes] = {}
+        states = compact_states()
         fold = lead_fold(0, states, rules, 1)
         held, grown = 0, 0.0
         for _ in range(2):
@@ -103,7 +104,7 @@ def _measure(leads: int, warm: int) -> None:
             print("row", json.dumps(_figures(states, grown / held, growth / more)), flush=True)
 
 
-def _figures(states: dict[bytes, bytes], bytes_a_lead: float, bytes_of_another: float) -> Row:
+def _figures(states: States, bytes_a_lead: float, bytes_of_another: float) -> Row:
     decoded = (state.decode(value) for key, value in states.items() if key[:1] != b"\x00")
     return {
         "leads": len(states),

@@ -52,7 +52,7 @@ class Memory:
         """
         partition = partition_of(key.encode(), self.partitions)
         await self._read_on([partition])
-        value = self._values[partition].get(ruleset.KEY)
+        value = self._values[partition].get(ruleset.RULES)
         if value is None:
             return None
         try:

@@ -40,5 +40,7 @@ class Kernel:
     ) -> None: ...
     def fold(self, records: Sequence[InboxRecord], start: int, now: int) -> int:
         """Fold records from a place on, as long as they are common; the place of the first that is not."""
+    def plan(self) -> list[bytes]:
+        """Put leads on the agenda as their states say; the keys of which Python is to say when they are due."""
     def seal(self, now: int) -> dict[bytes, bytes | None]:
         """Publish what was touched; what it changed, as key → state, None where one is gone."""

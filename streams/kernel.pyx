@@ -24,7 +24,7 @@ from schemas.fast import long as avro_long
 from schemas.fields import LAYOUTS
 from schemas.head import HOT_PREFIX
 from schemas.wire import LOCK, prefix
-from streams import contact, decay, forwarding, lead_fold, ledger, lifecycle, links, poison, publish, state
+from streams import contact, decay, forwarding, judging, lead_fold, ledger, lifecycle, links, poison, publish, state
 from streams.conditions import holding
 from streams.fold import Output
 from streams.publish import INBOX, SOURCE, SPECVERSION, STATE, TRANSITION

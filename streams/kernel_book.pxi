@@ -129,6 +129,22 @@ cdef class Book:
         ])
         return 0
 
+    def plan(self):
+        """Put leads on the agenda as their states say; the keys of which Python is to say when they are due."""
+        cdef list left = []
+        cdef bytes key, value
+        cdef Lead lead
+        cdef int64_t due
+        for key, value in self._states.items():
+            if not read_lead(slice_of(value), &lead):
+                left.append(key)
+            elif lead.wake:
+                due = lead.wake
+                if lead.model != self._model:  # as `streams.judging.Judge.due` says
+                    due = OVERDUE if lead.hot_since else min(due, lead.as_of + self._anonymous_idle_s)
+                self._remember(due, key)
+        return left
+
     def seal(self, int64_t now):
         """Publish what was touched, in its order; what it changed, as key → state, None where one is gone."""
         cdef dict changes = {}

@@ -61,7 +61,7 @@ if (
 ):
     raise ImportError("the kernel was compiled for leads that are laid out otherwise")
 
-cdef int64_t NO_CEILING = ledger.NO_CEILING, HORIZON_S = ledger.HORIZON_S, RELINK_S = links.RELINK_S, LAST_MS = poison.LAST_MS
+cdef int64_t NO_CEILING = ledger.NO_CEILING, HORIZON_S = ledger.HORIZON_S, RELINK_S = links.RELINK_S, LAST_MS = poison.LAST_MS, OVERDUE = judging.OVERDUE
 cdef int64_t MOST_BYTES = poison.MOST_BYTES, MOST_TITLE = lead_fold.MOST_TITLE, MOST_KNOWN = contact.MOST_KNOWN
 cdef int64_t MOST_CHARACTERS = contact.MOST_CHARACTERS  # or bytes: between the two Python decides
 cdef int64_t MOST_NUMBER = 1 << 50  # for what is counted, and times: then sums of a few do not overflow

@@ -6,25 +6,22 @@
 
 cdef extern from *:
     """
-    #include <stdlib.h>
     #include <sys/mman.h>
-    static void *chunk_of_pages(size_t size, int large) {
-        void *made = NULL;
-        if (posix_memalign(&made, size, size)) return NULL;
+    /* Pages of their own, at a multiple of their size: among what else is allocated they would leave holes. */
+    static void *new_pages(size_t size, int large) {
+        char *made = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+        size_t before = -(size_t) made & (size - 1);
+        if (made == MAP_FAILED) return NULL;
+        if (before) munmap(made, before);
+        munmap(made + before + size, size - before);
     #ifdef MADV_HUGEPAGE
-        if (large) madvise(made, size, MADV_HUGEPAGE);  /* else every page of a large table is looked up anew */
+        if (large) madvise(made + before, size, MADV_HUGEPAGE);  /* there are too many small ones to be looked up */
     #endif
-        return made;
-    }
-    static inline void prefetch(const void *at) {
-    #ifdef __GNUC__
-        __builtin_prefetch(at);
-    #endif
+        return made + before;
     }
     """
-    void *chunk_of_pages(size_t size, int large) nogil
-    void prefetch(const void *at) nogil
-    void free_pages "free"(void *at) nogil
+    void *new_pages(size_t size, int large) nogil
+    int munmap(void *at, size_t size) nogil
 
 cdef enum:
     UNIT = 16  # bytes; places are counted in it
@@ -100,7 +97,7 @@ cdef class Table:
     def __dealloc__(self):
         cdef uint64_t number
         for number in range(self._chunk_count):
-            free_pages(self._chunks[number])
+            munmap(self._chunks[number], UNIT << CHUNK_BITS)
         PyMem_Free(self._chunks)
         PyMem_Free(self._slots)
 
@@ -240,7 +237,7 @@ cdef class Table:
                 raise MemoryError
             self._chunks = chunks
             # Small tables, of which there may be many, are to take the pages that they need.
-            chunks[self._chunk_count] = <uint8_t *> chunk_of_pages(UNIT << CHUNK_BITS, self._chunk_count > 0)
+            chunks[self._chunk_count] = <uint8_t *> new_pages(UNIT << CHUNK_BITS, self._chunk_count > 0)
             if chunks[self._chunk_count] == NULL:
                 raise MemoryError
             self._next = max(self._chunk_count << CHUNK_BITS, FIRST_PLACE)

@@ -6,7 +6,8 @@ were cut into batches decides only how often `lead.state` is published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import cast
 
 from schemas.codec import Undecodable, decode
@@ -28,8 +29,7 @@ from streams.poison import LAST_MS, MOST_BYTES, NONE, NewerMail, PoisonGauge, Sk
 from streams.publish import INBOX, Publisher
 from streams.reasons import keep_titles
 from streams.rules import DAY_S, Rules
-from streams.ruleset import KEY as RULES
-from streams.ruleset import lead_rules, remembered
+from streams.ruleset import RULES, lead_rules, remembered
 from streams.score import behaviour, earliest_below
 from streams.state import Lead, Match, Moved, State
 
@@ -58,20 +58,25 @@ class LeadFold:
     ) -> None:
         self._partition, self._partitions, self._states, self._rules = partition, partitions, states, rules
         self._gauge, self._skip = PoisonGauge(accept_poison), skip
-        self._looked_at = 0
-        """Leads that the open batch has looked at because something may be due."""
+        self._looked_at = 0  # leads, by the open batch, because something may be due
         self._open: dict[bytes, State | None] = {}
         self._touched: dict[bytes, int] = {}
-        self._promoted: bytes | None = None
-        """The record by which the open batch has got other rules."""
+        self._promoted: bytes | None = None  # the record by which the open batch has got other rules
         self._publisher = Publisher(partition, partitions, rules)
         self._now = self._sealed_now = int.from_bytes(states.get(CLOCK, b""), "big")
         self._agenda = Agenda(self._due_of)
         in_force, self._paused = remembered(states, rules)
         self._obey(in_force)
-        for key, value in states.items():
-            if key not in RESERVED and (due := self._judge.due(key, state.decode(value))):
+        self._plan()
+
+    def _plan(self) -> None:
+        for key in chain(self._unplanned(), self._open):
+            if key not in RESERVED and (due := self._due_of(key)):
                 self._agenda.add(due, key)
+
+    def _unplanned(self) -> Iterable[bytes]:
+        """Keys that are not on the agenda yet, though a tick may have to look at them."""
+        return self._states
 
     # -- the contract with the lane
 
@@ -178,11 +183,9 @@ class LeadFold:
         if not 0 <= mail.at <= min(record.timestamp + _DAY_MS, LAST_MS):
             raise Undecodable("from_the_future", f"the mail says {mail.at}, over 24 h after it was appended")
         if isinstance(mail, Promote):
-            return self._promote(record, mail, value)
-        key = record.key or b""
-        if self._is_own(key, value):
+            self._promote(record, mail, value)
+        elif self._is_own(key := record.key or b"", value):
             self._forwarding.receive(key, mail, value)
-        return None
 
     @property
     def rules(self) -> Rules:
@@ -197,9 +200,7 @@ class LeadFold:
         former, self._promoted = self._rules, value
         self._obey(rules)
         if rules.number != former.number:
-            for key in {*self._states, *self._open} - RESERVED:
-                if due := self._due_of(key):
-                    self._agenda.add(due, key)
+            self._plan()
 
     def _obey(self, rules: Rules) -> None:
         self._rules = rules

@@ -309,10 +309,16 @@ def _compile(entry: RuleEntry, group: int) -> Rule:
 
 
 def _patterns(globs: list[str]) -> re.Pattern[str] | None:
-    if not globs:
-        return None
-    alternatives = ("".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", g)) for g in globs)
-    return re.compile("|".join(f"(?:{a})" for a in alternatives), re.IGNORECASE | re.DOTALL)
+    return re.compile("|".join(f"(?:{_pattern(glob)})" for glob in globs), re.IGNORECASE | re.DOTALL) if globs else None
+
+
+def _pattern(glob: str) -> str:
+    """An expression for a pattern of text and stars, which takes as long as the text and the pattern are, not more.
+
+    What stands between two stars is looked for once, as early as it can be, and never again (an atomic group).
+    """
+    first, *rest = map(re.escape, glob.split("*"))
+    return first + "".join(f"(?>.*?{part})" for part in rest[:-1]) + "".join(f".*{part}" for part in rest[-1:])
 
 
 def _check_model(model: ModelFile, text: str) -> None:

@@ -14,7 +14,7 @@ from streams.poison import NewerMail
 from streams.rulefile import RuleError
 from streams.rules import ALERTS_FILE, MODEL_FILE, Rules
 
-KEY = b"\x00rules"
+RULES = b"\x00rules"
 """The key under which a partition remembers the set that was promoted last, as the record that said so."""
 PROMOTED = "promoted"
 """The key on rules.published under which the set stands that is in force."""
@@ -74,7 +74,7 @@ def remembered(states: Mapping[bytes, bytes], given: Rules) -> tuple[Rules, str 
 
     And why it has to stand still: this release cannot read those that it was promoted to.
     """
-    value = states.get(KEY)
+    value = states.get(RULES)
     if value is None:
         return given, None
     try:

@@ -7,6 +7,7 @@ commits to the consumer group is information for lag tools.
 
     log.py         what the lane needs of a log;  kafka_log.py and memory_log.py fulfil it
     errors.py      refused (somebody must mend something), failed (the next process goes on), fenced
+    fetched.py     records as the client decodes them
     cursor.py      the position as it stands in the changelog
     topic_identity.py  which topic a name stands for: the id that Kafka gave it
     slot.py        one owned partition: fence, states, position, transaction

@@ -11,7 +11,12 @@ import msgspec
 CURSOR_KEY = b"\x00cursor"
 """No lead id begins with a zero byte."""
 
-VERSION = 1
+VERSION = 2
+"""Of the cursor and of the states beside it.  Whoever adds a field to a state raises it: an earlier release then stops
+at the partition, where it would otherwise read the state without that field and write it back so."""
+
+_READ = range(1, VERSION + 1)
+"""1: before devices knew their former owners, and addresses the suspicions against their owners."""
 
 
 class CursorUnreadable(Exception):  # noqa: N818
@@ -39,11 +44,11 @@ def encode_cursor(next_offset: int, topic_id: str, partitions: int) -> bytes:
 
 
 def decode_cursor(value: bytes | None) -> Cursor:
-    """Reads a cursor record's value; raises CursorUnreadable for anything but a cursor of this version."""
+    """Reads a cursor record's value; raises CursorUnreadable for anything but a cursor of this version or before."""
     try:
         cursor = _decoder.decode(value or b"")
     except msgspec.DecodeError as error:
         raise CursorUnreadable(f"the cursor record cannot be read ({error})") from error
-    if cursor.version != VERSION:
+    if cursor.version not in _READ:
         raise CursorUnreadable(f"the cursor record has version {cursor.version}, this program knows {VERSION}")
     return cursor

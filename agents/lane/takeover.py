@@ -106,6 +106,7 @@ async def _recover(log: Log, slots: Sequence[Slot], names: Names, factory: FoldF
             expired.append(Expired(partition, slot.cursor.next_offset, start))
         slot.changelog_end = ends[partition]
         slot.open(factory, identity, start)
+        await asyncio.sleep(0)  # a fold looks through all its states, and this process must be seen to live meanwhile
     return count, expired
 
 

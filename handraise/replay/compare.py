@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from handraise.replay.difference import Difference, Entry, difference
+from handraise.replay.fingerprint import ce_id
 from handraise.replay.recorded import Reader, StoredRecord
 from handraise.subscriber import SETTLED_S
 from streams.fold import Output
@@ -135,7 +136,7 @@ class Ordered(Comparison):
         await super().finish()
 
 
-class States(Comparison):
+class PublishedStates(Comparison):
     """`lead.state`: what was published at the end of each transaction, and the last value of each lead.
 
     The transactions on record say where batches ended, so a verification cuts there: then every state has to be there.
@@ -144,8 +145,10 @@ class States(Comparison):
 
     def __init__(self, topic: str, partition: int, fold: str, stream: Stream) -> None:
         super().__init__(topic, partition, fold, stream)
-        self._said: dict[bytes, Output] = {}
-        self._group: list[StoredRecord] = []
+        self._said: dict[bytes, dict[int, Output]] = {}
+        """By lead, and by what they are as of.  A batch in which rules are promoted says two states of a lead."""
+        self._group: list[tuple[int, StoredRecord]] = []
+        """What one transaction published, with what it is as of."""
         self._holes = self._superseded = 0
         self._owed: dict[bytes, Output] = {}
 
@@ -162,40 +165,47 @@ class States(Comparison):
                 if self._group:
                     break
                 continue
-            if found.record.offset >= self._stream.before and _cause(found.record) >= end:
+            cause = _cause(found.record.headers)
+            if found.record.offset >= self._stream.before and cause >= end:
                 return None
-            self._group.append(found.record)
+            self._group.append((cause, found.record))
             self._stream.pop()
         if self.difference is not None or not self._group:
             return None
-        wrong = next((record for record in self._group if not folded <= _cause(record) < end), None)
+        wrong = next((record for cause, record in self._group if not folded <= cause < end), None)
         if wrong is not None:
             self._differ(wrong, None)
             return None
-        return max(map(_cause, self._group)) + 1
+        return max(cause for cause, _ in self._group) + 1
 
     def say(self, said: Iterable[Output]) -> None:
         """States that the fold says in the batch that is on its way."""
         if self.difference is None:
-            self._said.update((output.key or b"", output) for output in said)
+            for output in said:
+                self._said.setdefault(output.key or b"", {})[_cause(output.headers)] = output
 
     def settle(self) -> None:
         """The batch has ended: compare."""
         said, self._said = self._said, {}
         if self.difference is not None:
             return
-        for record in self._group:
-            wanted = said.pop(record.key or b"", None)
+        last = {key: max(states) for key, states in said.items()}
+        for cause, record in self._group:
+            key = record.key or b""
+            wanted = said.get(key, {}).pop(cause, None)
             if wanted is None or not _same(record, wanted):
                 self._differ(record, wanted)
                 return
             self.compared += 1
-            self._owed.pop(wanted.key or b"", None)
-        self._superseded += len(said)
-        self.gone += len(said)
-        self._owed.update(said)
+            if last[key] == cause:
+                del said[key]
+                self._owed.pop(key, None)
+        missing = {key: states[last[key]] for key, states in said.items()}
+        self._superseded += len(missing)
+        self.gone += len(missing)
+        self._owed.update(missing)
         if self._superseded > self._holes:
-            self._differ(None, next(iter(said.values())))
+            self._differ(None, next(iter(missing.values())))
 
     async def finish(self) -> None:
         """See Comparison."""
@@ -224,7 +234,7 @@ def _is_earlier(output: Output, record: StoredRecord, *, or_beside: bool = False
     return ours is not None and there is not None and (ours < there or (or_beside and ours == there))
 
 
-def _cause(record: StoredRecord) -> int:
-    """The offset of the inbox record that a state is as of; -1 if it does not say."""
-    place = Entry.of(record).place()
-    return -1 if place is None else place[0]
+def _cause(headers: Iterable[tuple[str, bytes]]) -> int:
+    """The offset of the inbox record that a state is as of, which its id names; -1 if it does not say."""
+    parts = (ce_id(headers) or b"").split(b"-", 3)
+    return int(parts[2]) if len(parts) > 3 and parts[2].isdigit() else -1

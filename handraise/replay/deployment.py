@@ -25,12 +25,13 @@ from handraise.settings import Settings
 from streams.compiled import lead_fold
 from streams.desk.fold import DeskFold
 from streams.fold import PartitionFold, States
+from streams.poison import Skips
 from streams.publish import INBOX
 from streams.rules import Rules
 
 CHANGELOGS = (leads.CHANGELOG, desk.CHANGELOG)
 MAIL = f"{INBOX} (mail)"
-LeadFolds = Callable[[int, States, Rules, int, int], PartitionFold]
+LeadFolds = Callable[[int, States, Rules, int, int, Skips], PartitionFold]
 
 
 @dataclass
@@ -101,11 +102,11 @@ class Plan:
             most=most,
         )
 
-    def _leads(self, partition: int, states: States) -> PartitionFold:
-        return self._lead_folds(partition, states, self._loaded.rules, self._partitions, PATIENT)
+    def _leads(self, partition: int, states: States, skips: Skips) -> PartitionFold:
+        return self._lead_folds(partition, states, self._loaded.rules, self._partitions, PATIENT, skips)
 
-    def _desk(self, partition: int, states: States) -> PartitionFold:
-        return DeskFold(partition, states, self._loaded.desk, self._partitions, PATIENT)
+    def _desk(self, partition: int, states: States, skips: Skips) -> PartitionFold:
+        return DeskFold(partition, states, self._loaded.desk, self._partitions, PATIENT, skips)
 
 
 async def ends_of(topics: Recorded, where: str) -> tuple[int, Ends]:

@@ -56,7 +56,10 @@ def combined(digests: Mapping[str, str]) -> str:
 
 def ce_id(headers: Iterable[tuple[str, bytes]]) -> bytes | None:
     """The record's CloudEvents id; None if it has none, as mail."""
-    return next((value for name, value in headers if name == "ce_id"), None)
+    for name, value in headers:
+        if name == "ce_id":
+            return value
+    return None
 
 
 def _framed(part: bytes | None) -> bytes:

@@ -9,14 +9,13 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from agents.lane.cursor import CURSOR_KEY, Cursor, decode_cursor
+from handraise.replay.batches import Stopped
 from handraise.replay.recorded import Chunk, Reader, Recorded, StoredRecord
 from handraise.subscriber import SETTLED_S
+from streams.compiled import compact_states
+from streams.fold import States
 
 _offset = attrgetter("offset")
-
-
-class CutShort(Exception):  # noqa: N818  it is no error of anybody's
-    """Records that should be read are not kept any more, or not there."""
 
 
 class Inbox:
@@ -47,7 +46,7 @@ class Inbox:
         while not (chunks := await self._reader.fetch()) and self._reader.position < upto:
             patience = patience or loop.time() + SETTLED_S
             if loop.time() > patience:
-                raise CutShort(f"the inbox ends at offset {self._reader.position}, before {upto}")
+                raise Stopped(f"the inbox ends at offset {self._reader.position}, before {upto}")
         self._keep(chunks)
 
     def _keep(self, chunks: Sequence[Chunk]) -> None:
@@ -61,14 +60,14 @@ class Remembered(NamedTuple):
     """What a worker's changelog holds."""
 
     cursor: Cursor | None
-    states: dict[bytes, bytes]
+    states: States
 
 
 async def remembered(recorded: Recorded, changelog: str, partition: int) -> Remembered:
     """The states and the cursor that belong together, not older than this call.  Raises CursorUnreadable."""
     first = (await recorded.bounds(changelog, [partition]))[partition].first
     reader = recorded.reader(changelog, partition, first)
-    values: dict[bytes, bytes] = {}
+    values = compact_states()
     written = -1
     loop, patience = asyncio.get_running_loop(), 0.0
     while True:

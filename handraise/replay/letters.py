@@ -106,11 +106,10 @@ def _differs(fold: str, partition: int, letter: Letter, kind: Kind) -> Differenc
 
 async def _extra(recorded: Recorded, partition: int, offset: int) -> Difference:
     """The difference that a letter makes which nobody said."""
-    for chunk in await recorded.reader(INBOX, partition, offset).fetch():
-        for record in chunk.records:
-            if record.offset == offset:
-                return difference(INBOX, partition, "nobody", Entry.of(record), offset, None)
-    raise LookupError(f"{INBOX}/{partition} has no record at {offset} any more")
+    reader = recorded.reader(INBOX, partition, offset)
+    records = [record for chunk in await reader.fetch() for record in chunk.records if record.offset == offset]
+    entry = Entry.of(records[0]) if records else None  # retention may have taken it meanwhile
+    return replace(difference(INBOX, partition, "nobody", entry, offset, None), kind="extra")
 
 
 async def _behind(recorded: Recorded, partition: int, start: int) -> list[tuple[int, bytes]]:

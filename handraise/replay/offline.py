@@ -10,15 +10,15 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from handraise.failure import CHECK_FAILED, Failure
+from handraise.replay.batches import batches
 from handraise.replay.lines import DESK, LEADS, Arrived
 from handraise.replay.writing import Folder
 from handraise.rules import RuleSet
 from schemas.codec import encode
 from schemas.records import Tick, Waited
-from streams.compiled import lead_fold
+from streams.compiled import compact_states, lead_fold
 from streams.desk.fold import DeskFold
-from streams.fold import Output, PartitionFold, in_batches
+from streams.fold import Output, PartitionFold, States
 from streams.publish import WAITING
 
 PATIENT = 1 << 62
@@ -39,7 +39,7 @@ class Appended(NamedTuple):
 class _Inbox:
     """A fold, and what it has still to read."""
 
-    def __init__(self, name: str, fold: PartitionFold, states: dict[bytes, bytes]) -> None:
+    def __init__(self, name: str, fold: PartitionFold, states: States) -> None:
         self.name, self.fold, self.states = name, fold, states
         self._unread: list[Appended] = []
         self.end = 0
@@ -60,13 +60,13 @@ class Deployment:
     def __init__(self, rules: RuleSet, partitions: int, folder: Folder) -> None:
         self._folder, self._partitions = folder, partitions
         self._leads = [self._lead_fold(partition, rules) for partition in range(partitions)]
-        states: dict[bytes, bytes] = {}
+        states = compact_states()
         self._desk = _Inbox("desk-0", DeskFold(0, states, rules.desk, partitions, PATIENT), states)
         self._waiting = [0] * partitions
         self._now_s = 0
 
     def _lead_fold(self, partition: int, rules: RuleSet) -> _Inbox:
-        states: dict[bytes, bytes] = {}
+        states = compact_states()
         fold = lead_fold(partition, states, rules.rules, self._partitions, PATIENT)
         return _Inbox(f"leads-{partition}", fold, states)
 
@@ -102,13 +102,10 @@ class Deployment:
         todo = deque(woken)
         while todo:
             inbox = todo.popleft()
-            if unread := inbox.take():
-                for _, sealed in in_batches(inbox.fold, unread):
-                    if sealed.outputs:
-                        self._folder.say(inbox.name, sealed.outputs)
-                        todo.extend(self._deliver(at_ms, sealed.outputs))
-                if inbox.fold.ready() is not None:
-                    raise Failure(str(inbox.fold.ready()), inbox.name, "see above", CHECK_FAILED)
+            for said in batches(inbox.fold, inbox.take()):
+                if said:
+                    self._folder.say(inbox.name, said)
+                    todo.extend(self._deliver(at_ms, said))
 
     def _deliver(self, at_ms: int, outputs: Iterable[Output]) -> Iterable[_Inbox]:
         for topic, partition, key, value, _ in outputs:

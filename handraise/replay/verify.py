@@ -14,27 +14,32 @@ from pathlib import Path
 from agents import desk, leads
 from agents.lane.cursor import CursorUnreadable
 from agents.lane.log import Bounds
-from handraise.replay.compare import Comparison, Ordered, States, Stream
+from handraise.replay.batches import Stopped, batches
+from handraise.replay.compare import Comparison, Ordered, Ours, PublishedStates, Stream
 from handraise.replay.difference import Difference, state_difference
 from handraise.replay.fingerprint import OFTEN, Fingerprint
-from handraise.replay.inbox import CutShort, Inbox, Remembered, remembered
+from handraise.replay.inbox import Inbox, Remembered, remembered
 from handraise.replay.letters import Post
 from handraise.replay.pumped import Pumped
 from handraise.replay.recorded import Recorded, StoredRecord
-from streams.fold import FoldFactory, Output, PartitionFold, in_batches
+from schemas.codec import Undecodable, decode
+from schemas.records import Rejected
+from streams.compiled import compact_states
+from streams.desk.publish import PUBLISHED
+from streams.fold import Output, PartitionFold, States
+from streams.poison import Skips
 from streams.publish import INBOX, WAITING
+from streams.ruleset import PROMOTED
 
 BATCH = 4_000
 """Records folded at once, as by the lane."""
-ORDERED = ("lead.transitions", "lead.alerts", "engagement.quarantine", "engagement.rejected", WAITING)
-COMPACTED = "lead.duplicates"
-LEAD_TOPICS = (OFTEN, *ORDERED, COMPACTED)
-DESK_TOPICS = ("lead.assignments", "desk.notices", "engagement.rejected")
+DEAD_LETTERS = "engagement.rejected"
+ORDERED = ("lead.transitions", "lead.alerts", "engagement.quarantine", DEAD_LETTERS, WAITING)
+COMPACTED = ("lead.duplicates", PUBLISHED)
+LEAD_TOPICS = (OFTEN, *ORDERED, "lead.duplicates")
+DESK_TOPICS = ("lead.assignments", "desk.notices", DEAD_LETTERS, PUBLISHED)
 TOPICS = tuple(dict.fromkeys((INBOX, desk.INBOX, *LEAD_TOPICS, *DESK_TOPICS)))
 """All that is read beside the changelogs."""
-_SHARED = "engagement.rejected"
-"""The gateway writes there too, and both folds."""
-
 Ends = Mapping[str, Mapping[int, Bounds]]
 """By topic and partition, as of when all began."""
 
@@ -51,7 +56,8 @@ class Work:
     changelog: str
     partitions: int
     """Of lead.events."""
-    factory: FoldFactory
+    factory: Callable[[int, States, Skips], PartitionFold]
+    """(partition, its states, the offsets that a person has decided to do without) -> the fold."""
     ends: Ends
     folder: Path
     """Where mail is laid down."""
@@ -118,39 +124,52 @@ async def verify(recorded: Recorded, work: Work) -> Verified:
     return done
 
 
+async def skips(recorded: Recorded, work: Work) -> Skips:
+    """The offsets that a person has decided to do without (`--skip`); only dead letters tell them."""
+    found = set[int]()
+    for partition in [work.partition] if work.role == leads.ROLE else work.ends[DEAD_LETTERS]:
+        stream = _stream(recorded, work, DEAD_LETTERS, partition)
+        while (there := await stream.peek_record()) is not None:
+            stream.pop()
+            letter = _dead_letter(there[0])
+            if letter is not None and letter.code == "skipped" and letter.offset is not None:
+                found.add(letter.offset)
+    return found
+
+
+def _stream(recorded: Recorded, work: Work, topic: str, partition: int) -> Stream:
+    bounds = work.ends[topic][partition]
+    ours = _SHARED.get((topic, work.role), _everything)
+    return Stream(recorded.reader(topic, partition, bounds.first), ours, bounds.first, bounds.end)
+
+
 class _Verification:
     """One fold over its recorded inbox, and its topics."""
 
     def __init__(self, recorded: Recorded, work: Work, memory: Remembered, post: Post, done: Verified) -> None:
         self._recorded, self._work, self._memory, self._post, self._done = recorded, work, memory, post, done
         self._print = Fingerprint()
-        self._states: dict[bytes, bytes] = {}
-        self._fold: PartitionFold = work.factory(work.partition, self._states)
+        self._states: States = compact_states()
         reader = recorded.reader(work.inbox, work.partition, 0)
         is_desk = work.role == desk.ROLE
         self._pumped = Pumped(recorded, work.ends[WAITING]) if is_desk else None
         self._inbox = Inbox(reader, lambda records: None if is_desk else post.come(work.partition, records))
         self._ordered: dict[tuple[str, int], Ordered] = {}
-        self._published = (
-            None if is_desk else States(OFTEN, work.partition, work.fold, self._stream(OFTEN, work.partition))
-        )
-
-    def _stream(self, topic: str, partition: int) -> Stream:
-        bounds = self._work.ends[topic][partition]
-        ours = _is_ours(self._work.role) if topic == _SHARED else _everything
-        return Stream(self._recorded.reader(topic, partition, bounds.first), ours, bounds.first, bounds.end)
+        self._published: PublishedStates | None = None
+        if not is_desk:
+            stream = _stream(recorded, work, OFTEN, work.partition)
+            self._published = PublishedStates(OFTEN, work.partition, work.fold, stream)
 
     async def run(self) -> None:
         """Fold all, compare all."""
         work, done = self._work, self._done
         end = self._memory.cursor.next_offset if self._memory.cursor else 0
         for topic, partition in self._places():
-            compacted = topic == COMPACTED
-            stream = self._stream(topic, partition)
+            stream, compacted = _stream(self._recorded, work, topic, partition), topic in COMPACTED
             self._ordered[topic, partition] = Ordered(topic, partition, work.fold, stream, compacted=compacted)
         try:
-            await self._fold_all(end)
-        except CutShort as short:
+            await self._fold_all(work.factory(work.partition, self._states, await skips(self._recorded, work)), end)
+        except Stopped as short:
             done.unverified = str(short)
             return
         comparisons: list[Comparison] = [*self._ordered.values()]
@@ -166,10 +185,10 @@ class _Verification:
     def _places(self) -> Sequence[tuple[str, int]]:
         work = self._work
         if work.role == desk.ROLE:
-            return [(topic, partition) for topic in DESK_TOPICS for partition in range(work.partitions)]
-        return [(topic, work.partition) for topic in (*ORDERED, COMPACTED)]
+            return [(topic, partition) for topic in DESK_TOPICS for partition in work.ends[topic]]
+        return [(topic, work.partition) for topic in LEAD_TOPICS if topic != OFTEN]
 
-    async def _fold_all(self, end: int) -> None:
+    async def _fold_all(self, fold: PartitionFold, end: int) -> None:
         folded = 0
         while folded < end:
             cut = await self._published.next_cut(folded, end) if self._published else None
@@ -177,12 +196,8 @@ class _Verification:
             while run := await self._inbox.take(folded, self._work.most()):
                 if self._pumped:
                     await self._pumped.see(run)
-                consumed = 0
-                for done, sealed in in_batches(self._fold, run):
-                    await self._said(sealed.outputs)
-                    consumed = done
-                if consumed < len(run):
-                    raise CutShort(f"at offset {run[consumed].offset} the fold stops: {self._fold.ready()}")
+                for said in batches(fold, run):
+                    await self._said(said)
             if self._published and cut is not None:
                 self._published.settle()
 
@@ -211,17 +226,36 @@ class _Verification:
         self._done.compared[work.changelog] = len(kept)
 
 
+def _dead_letter(record: StoredRecord) -> Rejected | None:
+    try:
+        letter = decode(record.value or b"")
+    except Undecodable:
+        return None
+    return letter if isinstance(letter, Rejected) else None
+
+
 def _everything(record: StoredRecord, transactional: bool) -> bool:
     return True
 
 
-def _is_ours(role: str) -> Callable[[StoredRecord, bool], bool]:
-    source = ("ce_source", f"/handraise/{role}".encode())
-    others = ("ce_source", b"/handraise/desk")
+def _is_dead_letter_of_leads(record: StoredRecord, transactional: bool) -> bool:
+    """What says that it is theirs; and what came in a transaction and does not say that it is the desk's."""
+    return _LEADS in record.headers or (transactional and _DESK not in record.headers)
 
-    def is_ours(record: StoredRecord, transactional: bool) -> bool:
-        """What says that it is of this role; and what came in a transaction and says nothing, for the leads'."""
-        headers = record.headers
-        return source in headers or (transactional and role == leads.ROLE and others not in headers)
 
-    return is_ours
+def _is_dead_letter_of_desk(record: StoredRecord, transactional: bool) -> bool:
+    return _DESK in record.headers
+
+
+def _is_in_force(record: StoredRecord, transactional: bool) -> bool:
+    """Which rules are in force, the desk says; the sets themselves, whoever publishes them."""
+    return record.key == PROMOTED.encode() or _DESK in record.headers
+
+
+_LEADS, _DESK = ("ce_source", b"/handraise/leads"), ("ce_source", b"/handraise/desk")
+_SHARED: dict[tuple[str, str], Ours] = {
+    (DEAD_LETTERS, leads.ROLE): _is_dead_letter_of_leads,
+    (DEAD_LETTERS, desk.ROLE): _is_dead_letter_of_desk,
+    (PUBLISHED, desk.ROLE): _is_in_force,
+}
+"""Not one fold alone writes there: which records are whose."""

@@ -7,19 +7,18 @@ depends on all that was before.  Nothing is written to Kafka.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
 from handraise.failure import CHECK_FAILED, Failure
+from handraise.replay.batches import Stopped, batches
 from handraise.replay.deployment import Plan, ends_of
-from handraise.replay.inbox import CutShort, Inbox
-from handraise.replay.recorded import Recorded, StoredRecord
-from handraise.replay.verify import Work
+from handraise.replay.inbox import Inbox
+from handraise.replay.recorded import Recorded
+from handraise.replay.verify import Work, skips
 from handraise.replay.writing import Folder
 from handraise.rules import RuleSet
-from streams.compiled import lead_fold
-from streams.fold import Output, PartitionFold, in_batches
+from streams.compiled import compact_states, lead_fold
 
 _timestamp = attrgetter("timestamp")
 
@@ -47,35 +46,22 @@ async def replay(topics: Recorded, loaded: RuleSet, since: int | None, until: in
 
 
 async def _fold(topics: Recorded, work: Work, end: int, since: int | None, until: int | None, folder: Folder) -> int:
-    states: dict[bytes, bytes] = {}
-    fold = work.factory(work.partition, states)
+    states = compact_states()
+    fold = work.factory(work.partition, states, await skips(topics, work))
     inbox = Inbox(topics.reader(work.inbox, work.partition, 0), lambda records: None)
     count, went_on = 0, True
-    while went_on and (run := await _take(inbox, end, work)):
-        wanted = run if until is None else run[: bisect_left(run, until, key=_timestamp)]
-        went_on = len(wanted) == len(run)
-        told = 0 if since is None else bisect_left(wanted, since, key=_timestamp)
-        _apply(fold, wanted[:told], work)
-        folder.say(work.fold, _apply(fold, wanted[told:], work))
-        count += len(wanted)
+    try:
+        while went_on and (run := await inbox.take(end, work.most())):
+            wanted = run if until is None else run[: bisect_left(run, until, key=_timestamp)]
+            went_on = len(wanted) == len(run)
+            told = 0 if since is None else bisect_left(wanted, since, key=_timestamp)
+            for _ in batches(fold, wanted[:told]):
+                pass
+            for said in batches(fold, wanted[told:]):
+                folder.say(work.fold, said)
+            count += len(wanted)
+    except Stopped as stopped:
+        where = f"{work.inbox}, partition {work.partition}"
+        raise Failure(str(stopped), where, "replay it by the release that wrote it", CHECK_FAILED) from None
     folder.remember(work.fold, states)
     return count
-
-
-async def _take(inbox: Inbox, end: int, work: Work) -> Sequence[StoredRecord]:
-    try:
-        return await inbox.take(end, work.most())
-    except CutShort as short:
-        raise Failure(str(short), work.fold, "try again", CHECK_FAILED) from None
-
-
-def _apply(fold: PartitionFold, records: Sequence[StoredRecord], work: Work) -> Sequence[Output]:
-    outputs: list[Output] = []
-    consumed = 0
-    for done, sealed in in_batches(fold, records):
-        outputs += sealed.outputs
-        consumed = done
-    if consumed < len(records):
-        where = f"{work.inbox}, partition {work.partition}, offset {records[consumed].offset}"
-        raise Failure(f"the fold stops: {fold.ready()}", where, "run the release that wrote it", CHECK_FAILED)
-    return outputs

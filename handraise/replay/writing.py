@@ -15,8 +15,11 @@ from handraise.replay.fingerprint import Fingerprint, ce_id, combined
 from schemas.codec import decode
 from streams import state
 from streams.fold import Output
+from streams.lead_fold import RESERVED
+from streams.ledger import rebuild
 from streams.lifecycle import STAGES
 from streams.rules import Rules
+from streams.ruleset import remembered
 from streams.score import behaviour
 from streams.state import Lead, Moved
 
@@ -74,8 +77,11 @@ class Folder:
     def remember(self, fold: str, states: Mapping[bytes, bytes]) -> None:
         """What a fold remembers at the end; called once for each, when it has said everything."""
         self._digests[fold] = self._prints.setdefault(fold, Fingerprint()).digest(states)
+        rules, _ = remembered(states, self._rules)
         for key, value in sorted(states.items()):
-            self._line(self._states, {"fold": fold, "key": key.decode("latin-1"), **self._readable(fold, value)})
+            told = _lead(value, rules) if fold.startswith("leads-") and key not in RESERVED else {}
+            memory = base64.b64encode(value).decode()
+            self._line(self._states, {"fold": fold, "key": key.decode("latin-1"), **told, "memory": memory})
 
     def close(self) -> str:
         """Write the hash; returns it."""
@@ -92,33 +98,32 @@ class Folder:
                 counts[topic] = counts.get(topic, 0) + count
         return dict(sorted(counts.items()))
 
-    def _readable(self, fold: str, value: bytes) -> dict[str, Any]:
-        """A state for people and programs, and its own bytes."""
-        told: dict[str, Any] = {"memory": base64.b64encode(value).decode()}
-        try:
-            found = state.decode(value) if fold.startswith("leads-") else None
-        except msgspec.MsgspecError:
-            found = None  # the fold's clock, and what else is of no lead
-        if isinstance(found, Lead):
-            score = behaviour(found, self._rules, found.as_of)
-            told = {
-                "is": "lead",
-                "as_of": found.as_of,
-                "score_millipoints": score,
-                "level": self._rules.level(score),
-                "hot_since": found.hot_since or None,
-                "stage": STAGES[found.stage],
-                "stage_since": found.stage_since,
-                "first_seen": found.first_seen,
-                "last_seen": found.last_seen,
-                "events": found.events,
-                "visits": found.visits.count,
-                "email": found.email,
-            } | told
-        elif isinstance(found, Moved):
-            told = {"is": "moved", "to": found.to, "at": found.at} | told
-        return told
-
     @staticmethod
     def _line(file: IO[bytes], value: Any) -> None:
         file.write(msgspec.json.encode(value) + b"\n")
+
+
+def _lead(value: bytes, rules: Rules) -> dict[str, Any]:
+    """A state of the lead fold for people and programs; a score is by the rules that are in force at the end."""
+    found = state.decode(value)
+    if isinstance(found, Moved):
+        return {"is": "moved", "to": found.to, "at": found.at}
+    if not isinstance(found, Lead):
+        return {"is": "match", "evidence": found.evidence, "leads": found.leads}
+    if found.model != rules.number:
+        rebuild(found, rules)
+    score = behaviour(found, rules, found.as_of)
+    return {
+        "is": "lead",
+        "as_of": found.as_of,
+        "score_millipoints": score,
+        "level": rules.level(score),
+        "hot_since": found.hot_since or None,
+        "stage": STAGES[found.stage],
+        "stage_since": found.stage_since,
+        "first_seen": found.first_seen,
+        "last_seen": found.last_seen,
+        "events": found.events,
+        "visits": found.visits.count,
+        "email": found.email,
+    }

@@ -29,7 +29,7 @@ from streams.desk.zones import DAY_MS
 from streams.fold import InboxRecord, Sealed, States
 from streams.links import ID
 from streams.poison import LAST_MS, NONE, NewerMail, PoisonGauge, Skips
-from streams.ruleset import KEY as RULES
+from streams.ruleset import RULES
 
 MOST_DUE = 500
 """Due items that one record fires; a batch that has fired so many is full."""
@@ -128,7 +128,7 @@ class DeskFold:
         elif isinstance(read, Presence):
             self._presence(read, at)
         elif isinstance(read, Promote):
-            self._promote(read, value, at)
+            self._promote(record, read, value)
         else:
             raise Undecodable("not_an_inbox_record", f"{INBOX} does not take {type(read).__name__}")
         self._fire()
@@ -232,14 +232,16 @@ class DeskFold:
         """The rules in force: those that were promoted last, or those that were given."""
         return self._rules
 
-    def _promote(self, wish: Promote, value: bytes, at: int) -> None:
+    def _promote(self, record: InboxRecord, wish: Promote, value: bytes) -> None:
         """Decide by another rule set from here on, and have the leads judged by it."""
+        if not 0 <= wish.at <= min(record.timestamp + DAY_MS, LAST_MS):  # no lead would take it
+            raise Undecodable("from_the_future", f"the wish says {wish.at}, over 24 h after it was appended")
         former = self._promoted or self._states.get(RULES)
         said = promotion.of(wish, former)
         if said is not None:
             self._obey(promotion.checked(wish, self._rules.zones))
             self._promoted = encode(said)
-            self._publisher.promote(value, self._promoted, at)
+            self._publisher.promote(value, self._promoted, wish.at)
 
     def _obey(self, rules: DeskRules) -> None:
         self._rules = rules

@@ -20,7 +20,7 @@ def remembered(states: Mapping[bytes, bytes], given: DeskRules) -> tuple[DeskRul
 
     And why the desk has to stand still: this release cannot read what was promoted.
     """
-    value = states.get(ruleset.KEY)
+    value = states.get(ruleset.RULES)
     if value is None:
         return given, None
     in_force = cast("PublishedRules", decode(value))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import console, desk, gateway, latency, leads, memory, restart, scale
+from bench import console, desk, gateway, latency, leads, memory, replay, restart, scale
 from bench.kit import percentile
 from bench.latency import Scene
 from bench.traffic import traffic
@@ -68,6 +68,13 @@ def test_latency(kafka: str) -> None:
     assert hand["records"] == committed_hand["records"] == shown["records"] > 0
     for row in (alert, hand, shown):
         assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"]
+
+
+def test_replay(kafka: str) -> None:
+    """What a worker has folded is verified, mail and all, by one process and by two."""
+    for row in _rows(replay.run(kafka, leads=300, runs=1), 2):
+        assert row["compared_per_record"] > 1
+        assert row["records_per_s"] > 0
 
 
 def test_restart(kafka: str) -> None:

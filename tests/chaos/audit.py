@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import multiprocessing
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.codec import decode
 from schemas.head import record_name
-from schemas.records import Engagement, LeadAlert, LeadDuplicate, LeadState, LeadTransition, Quarantined, Rejected
+from schemas.records import (
+    Engagement,
+    LeadAlert,
+    LeadDuplicate,
+    LeadState,
+    LeadTransition,
+    Promote,
+    Quarantined,
+    Rejected,
+)
 from schemas.topics import physical
 from tests.oracle import desk, replay
 from tests.oracle.compare import compare_alert, compare_state
@@ -70,6 +80,8 @@ class Verdict:
     """E-mail address → who gave it though it was another's."""
     suspected: set[Pair] = field(default_factory=set)
     """Pairs of which that is the last word."""
+    promoted: list[tuple[str, ...]] = field(default_factory=list)
+    """The rule sets that were put in force in each partition, in order."""
 
     def add(self, other: Verdict) -> None:
         """Take another partition's findings in."""
@@ -85,6 +97,7 @@ class Verdict:
         self.homes |= other.homes
         self.claims |= other.claims
         self.suspected |= other.suspected
+        self.promoted += other.promoted
 
     def judge_mail(self) -> None:
         """Compare what leads had to write to each other with what they wrote."""
@@ -239,6 +252,8 @@ def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Recor
     verdict.counts.update(inbox=len(inbox), leads=len(told.leads), expired=len(told.expired))
     verdict.counts.update(departed=departed, parted=parted)
     _judge_transitions(verdict, told, said["lead.transitions"])
+    model = oracle.model
+    verdict.promoted = [promotions(inbox)]
     _judge_alerts(verdict, told, model, said["lead.alerts"])
     _judge_quarantine(verdict, told, said["engagement.quarantine"], inbox)
     _judge_refusals(verdict, oracle.refused, said["engagement.rejected"])
@@ -252,6 +267,12 @@ def judge(files: dict[str, str], inbox: list[Record], said: dict[str, list[Recor
     verdict.without_cause += without_cause
     verdict.counts["mail to the desk"] += len(said["desk.waiting"])
     return verdict
+
+
+def promotions(records: Iterable[Record]) -> tuple[str, ...]:
+    """The rule sets that an inbox was told of, in order; what is said again at once counts once."""
+    said = (decode(it.value) for it in records if it.value and record_name(it.value) == "Promote")
+    return tuple(version for version, _ in itertools.groupby(it.version for it in said if isinstance(it, Promote)))
 
 
 def _match(verdict: Verdict, what: str, wanted: list[tuple[object, ...]], found: list[tuple[object, ...]]) -> None:
@@ -328,7 +349,7 @@ def _judge_states(verdict: Verdict, told: Told, model: Model, records: list[Reco
             verdict.states.append(f"{lead_id} has no state")
             continue
         try:
-            compare_state(state, lead, model)
+            compare_state(state, lead, lead.judged_by or model)
         except AssertionError as error:
             verdict.states.append(f"{state}: {error}")
     verdict.states += [f"{lead_id} is gone and has a state" for lead_id, value in last.items() if value is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import re
 import shutil
@@ -75,6 +76,17 @@ def hurried_rules(folder: Path) -> Path:
     return folder
 
 
+def other_points(rules: Path, folder: Path) -> Path:
+    """Copy rules, with other points for what is frequent, and another half-life."""
+    shutil.copytree(rules, folder)
+    file = folder / "model.toml"
+    frequent = re.compile(r'(id = "(?:page_view|research_page|email_click)".*?points = )\d+', re.DOTALL)
+    text, count = frequent.subn(r"\g<1>3", file.read_text())
+    assert count == 3
+    file.write_text(text.replace("half_life_days = 3", "half_life_days = 4"))
+    return folder
+
+
 class Company:
     """Broker, Redis, and all roles: two gateways, two workers of leads and a guest, two desks, and one of each other.
 
@@ -90,6 +102,9 @@ class Company:
             f'id_key = "{base64.b64encode(SECRET).decode()}"\n'
             f'[[channels.webhook]]\nname = "{HOOK}"\nurl = "{hook}"\nsecret = "whsec_{hook_secret}"\n'
         )
+        self.rule_sets = [self.rules, other_points(self.rules, folder / "other-rules")]
+        self.versions: list[str] = []
+        """Those of the rule sets, as they were published; they are promoted in turns."""
         self.env = environment(broker.bootstrap, PREFIX, self.rules)
         self.env |= {"HANDRAISE_REDIS": redis.url, "HANDRAISE_SECRETS": str(secrets)}
         gateways = [f"127.0.0.1:{probe.free_port()}" for _ in range(2)]
@@ -119,6 +134,10 @@ class Company:
         code, _ = await handraise(self.env, "topics", "create")
         assert code == 0
         await self._compact_at_once()
+        for rules in self.rule_sets:
+            code, said = await handraise(self.env, "rules", "publish", str(rules), "--json")
+            assert code == 0
+            self.versions.append(json.loads(said)["version"])
         for process in self._everybody():
             if process is not self.guest:
                 process.start()
@@ -137,6 +156,12 @@ class Company:
             )
         finally:
             await admin.close()
+
+    async def promote(self) -> None:
+        """Put the other rule set in force; said again until it is."""
+        self.versions.reverse()
+        while (await handraise(self.env, "rules", "promote", self.versions[0]))[0]:  # noqa: ASYNC110 - it says so
+            await asyncio.sleep(1)
 
     async def close(self, *roles: str) -> None:
         """End these roles for good."""

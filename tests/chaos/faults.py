@@ -1,6 +1,6 @@
 """What goes wrong, drawn from a seed: every role and the broker killed, ended and stopped; Redis killed and wiped.
 
-A worker of leads comes and goes, too.
+A worker of leads comes and goes, too, and other rules are put in force.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import os
 import random
 import signal
 import time
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal, NamedTuple
 
 from deploy.broker import Kafka
 from deploy.redis_server import Redis
 from tests.chaos.company import ROLES, Company
 from tests.chaos.workers import Supervised
 
-Kind = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "killed and wiped", "joins or leaves"]
+Kind = Literal["SIGKILL", "SIGTERM", "SIGSTOP", "killed and wiped", "joins or leaves", "promoted"]
 SIGNALS: tuple[Kind, ...] = ("SIGKILL", "SIGTERM", "SIGSTOP")
 STOPPED_S = 8.0
 """Longer than the workers' session of 6 s: the group gives their partitions away."""
@@ -28,6 +28,7 @@ EVERY: tuple[tuple[Kind, str], ...] = (
     *((kind, target) for kind in SIGNALS for target in (*ROLES, "broker", "redis")),
     ("killed and wiped", "redis"),
     *([("joins or leaves", "leads")] * 2),
+    ("promoted", "rules"),
 )
 """One round."""
 
@@ -64,7 +65,7 @@ class Hand:
 
     def __init__(self, company: Company) -> None:
         self._company = company
-        self._stopped: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
         self.struck: list[tuple[float, str, str]] = []
         """When (time.time), what and whom."""
 
@@ -72,8 +73,7 @@ class Hand:
         """All of them, one after the other."""
         for fault in faults:
             await self._one(fault)
-        if self._stopped:
-            await asyncio.wait(self._stopped)
+        await asyncio.gather(*self._under_way)
 
     async def _one(self, fault: Fault) -> None:
         kind, target, company = fault.kind, fault.target, self._company
@@ -88,6 +88,10 @@ class Hand:
                 await asyncio.to_thread(company.wipe_redis)
             else:
                 await self._server(company.redis, kind)
+        elif target == "rules":
+            await asyncio.sleep(fault.after_s)
+            self._note(kind, target)
+            self._beside(company.promote())
         elif kind == "joins or leaves":
             await asyncio.sleep(fault.after_s)
             self._note("leaves" if company.guest.is_kept else "joins", target)
@@ -103,9 +107,12 @@ class Hand:
             self._note(kind, target)
             await process.strike(signal.Signals[kind])
             if kind == "SIGSTOP":
-                task = asyncio.create_task(self._continue(process))
-                self._stopped.add(task)
-                task.add_done_callback(self._stopped.discard)
+                self._beside(self._continue(process))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def _note(self, kind: str, target: str) -> None:
         self.struck.append((time.time(), kind, target))

@@ -17,7 +17,7 @@ from redis import Redis
 from agents.lane.cursor import CURSOR_KEY, decode_cursor
 from schemas import readside as keys
 from schemas.codec import decode
-from schemas.records import Rejected
+from schemas.records import PublishedRules, Rejected
 from schemas.topics import physical, topic
 from streams.readside import TOPICS as READ_TOPICS
 from tests.agents.post_office import HookServer
@@ -138,8 +138,21 @@ class Judge:
         verdict.without_cause += notices_found.without_cause
         verdict.counts += desk_found.counts
         verdict.counts["notices"] += notices_found.due
+        await self._promoted(verdict)
         await self._answered(verdict, desk_found)
         await self._own_audit(verdict, desk_found)
+
+    async def _promoted(self, verdict: Verdict) -> None:
+        """Each partition was told of the same rules as the desk, in the same order, and the last ones are in force."""
+        [inbox] = await self._every("desk.events")
+        wanted = audit.promotions(inbox)
+        verdict.wrong += [f"promoted: {told}, not {wanted}" for told in verdict.promoted if told != wanted]
+        [sets] = await self._every("rules.published")
+        in_force = [decode(it.value or b"") for it in sets if it.key == b"promoted"]
+        last = in_force[-1].version if in_force and isinstance(in_force[-1], PublishedRules) else None
+        if last != (wanted[-1] if wanted else None):
+            verdict.wrong.append(f"{last} is said to be in force, not {wanted[-1:]}")
+        verdict.counts["promotions"] += len(wanted)
 
     async def _answered(self, verdict: Verdict, desk_found: DeskFound) -> None:
         """What was answered with a yes stands where it belongs."""

@@ -3,7 +3,8 @@
 Events come over HTTP through two gateways, from clients that retry, and straight into the inbox, with time that runs
 ahead.  A quarter of the visitors sign in midway, on two devices, so leads write to each other across partitions all the
 time; some share computers and addresses, and some are merged by somebody, and taken apart again.  Who asks to be
-contacted is assigned, people at the console take requests, and what they are to be told goes to an endpoint.
+contacted is assigned, people at the console take requests, and what they are to be told goes to an endpoint.  Other
+rules are put in force meanwhile.
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ async def test_every_word_is_said_once_whatever_is_killed(own_kafka: OwnKafka, t
     assert sum(found["faults"].values()) == len(faults.EVERY)
     assert min(found["compared"][what] for what in WORDS) > 50
     assert found["compared"]["parted"] > 10
-    assert min(found["compared"][what] for what in ("requests", "waited", "notices", "activities", "rejected")) > 10
+    assert min(found["compared"][what] for what in ("requests", "waited", "notices", "activities", "rejected")) > 5
+    assert found["compared"]["promotions"] == 1
     assert found["compacted_away"]["leads.changelog"] > 1_000
 
 

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from handraise import following, promotion, rules, topics
+from handraise.failure import Failure
 from handraise.rules import RuleSet
 from handraise.settings import ROOT, Settings, read
 from schemas.codec import encode
@@ -64,6 +66,15 @@ async def test_a_set_is_published_once(kafka: str, prefix: str, tmp_path: Path) 
     found, new = await promotion.publish(settings, ROOT / "rules", "ana")
     again, newer = await promotion.publish(settings, ROOT / "rules", "ben")
     assert (found.version, new, again.version, newer) == (version_of(found.texts), True, found.version, False)
+    with pytest.raises(Failure, match="no rules were ever promoted"):
+        await promotion.rollback(settings, "ana")
     there = await promotion.known(settings)
     assert [(each.version, each.by) for each in there.sets.values()] == [(found.version, "ana")]
     assert there.in_force is None
+    await put(settings, there.sets[found.version])
+    assert not (await promotion.promote(settings, found.version, "ana")).changed
+    with pytest.raises(Failure, match="nothing was promoted before"):
+        await promotion.rollback(settings, "ana")
+    with pytest.raises(Failure) as unknown:
+        await promotion.promote(settings, "nonsense", "ana")
+    assert found.version in unknown.value.remedy

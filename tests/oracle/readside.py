@@ -74,6 +74,8 @@ def expected(partitions: Iterable[Sequence[Said]]) -> dict[str, tuple[Any, int |
     """The content after all records of these partitions (each of one topic), in their order."""
     it, filed = Expected(), dict[str, list[tuple[str, str, int]]]()
     for said in (each for partition in partitions for each in partition):
+        if said.topic == "leads.changelog" and (said.key or b"").startswith(b"\0"):
+            continue  # the lane's own, about no lead
         if said.topic in ("lead.state", "leads.changelog", "lead.duplicates"):
             _keyed(it, filed, said, (said.key or b"").decode())
         elif said.topic.startswith("lead."):

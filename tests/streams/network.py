@@ -148,6 +148,11 @@ class Network:
     def _fold(self, partition: int) -> TwinFold:
         return TwinFold(partition, dict(self.changelogs[partition]), self.rules, self.partitions)
 
+    def take_over(self, changelogs: list[dict[bytes, bytes]], read: list[int]) -> None:
+        """Go on with these states, from these places in the logs, as whoever else left them."""
+        self.changelogs, self._read = changelogs, read
+        self._folds = [self._fold(partition) for partition in range(self.partitions)]
+
     # -- what happens
 
     def say(self, *story: Step) -> Network:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.codec import decode, encode
 from schemas.records import LeadAlert, LeadTransition, Promote, Rejected, RuleFile
 from streams.lead_fold import LeadFold
-from streams.ruleset import KEY, MOST_BYTES, record_files, version_of
+from streams.ruleset import MOST_BYTES, RULES, record_files, version_of
 from tests.oracle.naive import DAY_S
 from tests.oracle.replay import Record
 from tests.streams.harness import MONDAY, PARTITIONS, SMALL, Box, Did, Promoted, Time, compare, key_of, records
@@ -114,6 +114,13 @@ def test_hot_leads_cool_by_a_promotion() -> None:
     assert heat(box)[1:] == [(8, "cold", None)]
 
 
+def test_who_comes_before_the_first_tick_cools_at_it() -> None:
+    """Before any tick nobody is looked at: whom an event brings under the new rules first is looked at in time, too."""
+    hot = [FORM, LONG, Did(MONDAY + 2, "download", "PAPERS")]
+    box = Box(SMALL).feed(records([*hot, VARIANTS["hot never"], PAGE, Time(MONDAY + 61)]))
+    assert heat(box)[1:] == [(10, "cold", None)]
+
+
 def test_a_promotion_undone_leaves_no_trace() -> None:
     """What a rule matched that was away for a while counts again when it is back, events in between or not."""
     between = Did(MONDAY + 60, "page_view", "/")
@@ -133,7 +140,7 @@ def test_words_alone_change_no_lead() -> None:
     before = box.lead()
     box.feed(records([VARIANTS["other words"], Time(MONDAY + 5)], 10))
     assert box.lead() == before
-    assert set(box.changelog) == {key_of("u:ana"), KEY, b"\x00clock"}
+    assert set(box.changelog) == {key_of("u:ana"), RULES, b"\x00clock"}
 
 
 def test_idle_leads_are_removed_by_the_rules_in_force() -> None:
@@ -141,6 +148,15 @@ def test_idle_leads_are_removed_by_the_rules_in_force() -> None:
     box = Box(SMALL).feed(records([Did(MONDAY, lead="a:x"), Time(MONDAY + 2 * DAY_S)]))
     assert key_of("a:x") in box.changelog
     box.feed(records([VARIANTS["sooner forgotten"]], 10))
+    assert key_of("a:x") not in box.changelog
+
+
+def test_who_comes_again_is_idle_by_the_rules_in_force() -> None:
+    """A visitor who came again under rules that forget sooner is removed by them, and not when the former would."""
+    seen = [Did(MONDAY, lead="a:x"), Time(MONDAY + 1), VARIANTS["sooner forgotten"], Did(MONDAY + 60, lead="a:x")]
+    box = Box(SMALL).feed(records([*seen, Time(MONDAY + 59 + DAY_S)]))
+    assert key_of("a:x") in box.changelog
+    box.feed(records([Time(MONDAY + 60 + DAY_S)], 50))
     assert key_of("a:x") not in box.changelog
 
 
@@ -170,7 +186,7 @@ def test_what_is_no_whole_set_is_rejected(record: Promote, why: str) -> None:
     assert letter.code == "rules_refused"
     assert why in letter.reason
     assert box.fold.rules == box.rules
-    assert KEY not in box.changelog
+    assert RULES not in box.changelog
 
 
 def test_a_set_of_another_release_stops_the_partition() -> None:
@@ -182,7 +198,7 @@ def test_a_set_of_another_release_stops_the_partition() -> None:
     assert "unknown field `season`" in (fold.ready() or "")
     assert "run the release that they were promoted with" in (fold.ready() or "")
     promote = strange.record()
-    restarted = TwinFold(0, {KEY: encode(promote)}, Box(SMALL).rules, PARTITIONS)
+    restarted = TwinFold(0, {RULES: encode(promote)}, Box(SMALL).rules, PARTITIONS)
     assert restarted.apply(log) == 0
     assert promote.version in (restarted.ready() or "")
 
@@ -190,4 +206,4 @@ def test_a_set_of_another_release_stops_the_partition() -> None:
 def test_what_is_remembered_is_the_record() -> None:
     """Under a key of its own stands the record that put the rules in force, for whoever reads the changelog."""
     box = Box(SMALL).feed(records([FORM, VARIANTS["dearer"]]))
-    assert decode(box.changelog[KEY]) == VARIANTS["dearer"].record()
+    assert decode(box.changelog[RULES]) == VARIANTS["dearer"].record()

@@ -1,11 +1,13 @@
 """A rules file is taken, or refused with file, line, field and a remedy."""
 
+import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from streams.conditions import holding
 from streams.rulefile import RuleError
 from streams.rules import Rules, load
 
@@ -18,6 +20,12 @@ def refused(file: str, old: str, new: str) -> RuleError:
     with pytest.raises(RuleError) as caught:
         load({**FILES, file: FILES[file].replace(old, new, 1)})
     return caught.value
+
+
+def with_rule(line: str) -> Rules:
+    """The shipped rules with one more, about things, that has this line."""
+    rule = f'[[rule]]\nid = "thing"\ncode = 9999\nkinds = ["thing"]\npoints = 1\ngroup = "web"\nreason = "r"\n{line}\n'
+    return load({**FILES, "model.toml": f"{FILES['model.toml']}\n{rule}"})
 
 
 def line_with(file: str, text: str) -> int:
@@ -103,3 +111,56 @@ def test_any_text_is_taken_or_refused(junk: str, cut: int) -> None:
         except RuleError as error:
             assert error.file == "model.toml"
             assert error.line >= 1
+
+
+@given(st.lists(st.text("ab*.", max_size=8), min_size=1, max_size=3), st.text("abAB.", max_size=10))
+def test_a_star_stands_for_anything(globs: list[str], asset: str) -> None:
+    """A pattern fits what a walk through pattern and text, letter by letter, finds to fit; case does not matter."""
+
+    def fits(glob: str, text: str) -> bool:
+        if not glob:
+            return not text
+        if glob[0] == "*":
+            return fits(glob[1:], text) or (text != "" and fits(glob, text[1:]))
+        return text[:1].lower() == glob[0] and fits(glob[1:], text[1:])
+
+    found = with_rule(f"asset = {json.dumps(globs)}").matching("thing", asset)
+    assert bool(found) == any(fits(glob, asset) for glob in globs)
+
+
+def test_no_pattern_takes_longer_than_its_text_is() -> None:
+    """A pattern of many stars is looked up in a long text that it almost fits: forty stars would take for ever."""
+    assert with_rule(f'asset = ["{"*a" * 40}*b"]').matching("thing", "a" * 100_000) == ()
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=3))
+@example(10**400)
+@example("1e400")
+@example("-nan")
+@example("９")
+def test_a_condition_holds_or_not_whatever_the_property_is(given_value: object) -> None:
+    """No type and no number makes a condition raise; what is no number, or none that is greater, does not fit."""
+    text = json.dumps({"seconds": given_value})
+    rules = with_rule('where = [{ property = "seconds", at_least = 90 }]')
+    found = holding(rules.matching("thing", "x"), text)
+    is_number = isinstance(given_value, int | float) and not isinstance(given_value, bool)
+    if is_number and abs(given_value) < 1e300:
+        assert bool(found) == (given_value >= 90)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = " + "[" * 50_000, "nested over 50 deep"),
+        ("x = " + "{a = " * 51 + "1" + "}" * 51, "nested over 50 deep"),
+        ("cap = " + "9" * 5_000, "not valid TOML"),
+        ("cap = 1e400", "Expected `int`"),
+        ("cap = nan", "Expected `int`"),
+        ("\0", "not valid TOML"),
+    ],
+)
+def test_a_hostile_file_is_refused_like_any_other(text: str, says: str) -> None:
+    """What exhausts a parser, and numbers that are none: refused with file and line, never raised."""
+    with pytest.raises(RuleError, match=says) as refusal:
+        load({**FILES, "model.toml": f"# a line\n{text}\n"})
+    assert (refusal.value.file, refusal.value.line >= 2) == ("model.toml", True)

@@ -65,7 +65,7 @@ def test_a_cursor_is_read_as_it_was_written() -> None:
     assert (cursor.next_offset, cursor.topic_id, cursor.partitions) == (2**40, "8c0f", 24)
 
 
-@pytest.mark.parametrize("value", [None, b"", b"\x00", b"\x94\x02\x05\xa1x\x02", b"\x91\x01"])
+@pytest.mark.parametrize("value", [None, b"", b"\x00", b"\x94\x03\x05\xa1x\x02", b"\x91\x01"])
 def test_any_other_bytes_are_no_cursor(value: bytes | None) -> None:
     """Garbage and unknown versions raise CursorUnreadable, and nothing else."""
     with pytest.raises(CursorUnreadable):

@@ -290,8 +290,8 @@ async def test_a_missing_topic_refuses_to_start(config: LaneConfig, log: MemoryL
 
 async def test_an_unknown_cursor_version_refuses_to_start(config: LaneConfig, log: MemoryLog) -> None:
     """A cursor of a newer release is not guessed at."""
-    log.produce("changelog", 0, [(b"\x00cursor", b"\x94\x02\x05\xa1x\x02", [])])
-    with pytest.raises(LaneRefused, match="version 2, this program knows 1"):
+    log.produce("changelog", 0, [(b"\x00cursor", b"\x94\x03\x05\xa1x\x02", [])])
+    with pytest.raises(LaneRefused, match="version 3, this program knows 2"):
         await run(config, log)
 
 

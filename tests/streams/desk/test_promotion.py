@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.codec import decode, encode
 from schemas.records import Assignment, Promote, PublishedRules, Rejected
 from streams.desk.fold import DeskFold
-from streams.ruleset import KEY, record_files, version_of
+from streams.ruleset import RULES, record_files, version_of
 from tests.oracle.replay import Record as LogRecord
 from tests.streams.desk.harness import HOUR, MONDAY, SMALL, Box, hand, here, loaded, log_of
 from tests.streams.desk.test_laws import FINAL, OPEN, REPS, Story, last_words, stories
@@ -105,7 +106,7 @@ def test_a_promotion_goes_to_every_partition_and_to_the_public() -> None:
         (AS_IT_WAS.version, None, "ana"),
         (WITHOUT_ANA.version, AS_IT_WAS.version, "ana"),
     ]
-    assert decode(box.changelog[KEY]) == box.said(PublishedRules)[-1]
+    assert decode(box.changelog[RULES]) == box.said(PublishedRules)[-1]
 
 
 def test_what_is_in_force_is_not_promoted_again() -> None:
@@ -153,9 +154,16 @@ def test_a_set_that_cannot_be_read_is_refused_whole(wish: Promote, why: str) -> 
     assert not box.get(hand(1)).last(1).queue
 
 
+def test_a_promotion_of_tomorrow_is_rejected() -> None:
+    """What no lead would take because its clock is wrong, the desk does not take either."""
+    box = Box(SMALL).get(msgspec.structs.replace(AS_IT_WAS, at=MONDAY + 25 * HOUR))
+    assert [it.code for it in box.said(Rejected)] == ["from_the_future"]
+    assert not box.said(PublishedRules)
+
+
 def test_a_desk_that_cannot_read_what_it_was_promoted_to_stands_still() -> None:
     """An older release that takes the desk over waits for the right one: nothing is decided by other rules."""
     strange = PublishedRules(BROKEN.version, BROKEN.files, MONDAY, "ana")
-    desk = DeskFold(0, {KEY: encode(strange)}, loaded(tuple(SMALL.items())), 4)
+    desk = DeskFold(0, {RULES: encode(strange)}, loaded(tuple(SMALL.items())), 4)
     assert desk.apply([LogRecord(0, MONDAY, None, encode(hand(1)))]) == 0
     assert "run the release that they were promoted with" in (desk.ready() or "")
