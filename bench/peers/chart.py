@@ -65,9 +65,9 @@ def chart(rows: Sequence[Row]) -> str:
 
 def _line(row: Row, top: int, across: Callable[[float], float]) -> list[str]:
     kind, cost, middle = _CLASSES.get(row["guarantee"], "none"), row["cpu_us_per_event"], top + 4
-    ours = " ours" if row["contender"].startswith("Handraise") else ""
+    ours = " ours" if row["title"].startswith("Handraise") else ""
     start, end = across(min(row["runs"])), across(max(row["runs"]))
-    name = escape(row["contender"]) + ("" if row["format"] in row["contender"] else f", {row['format']}")
+    name = escape(f"{row['title']}, {row['format']}")
     band = f'<rect class="band" x="12" y="{top - 11}" width="{_WIDTH - 24}" height="{_LINE}" rx="6"/>' if ours else ""
     return [
         band,

@@ -92,7 +92,7 @@ def test_the_chart_shows_who_was_measured_and_right() -> None:
     """A well-formed picture names each contender that was right, cheapest first, and no other."""
     rows = [
         {
-            "contender": name,
+            "title": name,
             "format": "JSON",
             "guarantee": contenders.ONCE,
             "cpu_us_per_event": cost,
