@@ -292,6 +292,20 @@ def test_what_compaction_took_is_told_and_what_it_leaves_is_compared(recording: 
         assert is_found(last_gone.differences, place)
 
 
+def test_a_tombstone_may_be_gone_too(recording: Recording, tmp_path: Path) -> None:
+    """Compaction takes the tombstone of a lead that is gone, after a while; its offset is empty then."""
+    place, tombstone = next(
+        (place, it)
+        for place in recording.copy.chunks
+        if place[0] == "lead.state"
+        for it in recording.copy.records(place)
+        if it.value is None
+    )
+    for holes in (0, 1):
+        copy = recording.copy.changed(place, tombstone.offset, KINDS["missing"], holes=holes)
+        assert is_found(of(recording, copy, fold_of(place), tmp_path).differences, place) == (not holes)
+
+
 def _replaced(copy: Copy, topic: str) -> tuple[Place, Stored, Stored]:
     """A record that a later one of its key replaces, and the last one of that key."""
     for place in copy.chunks:
