@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from agents.desk import Place, Pump
+from agents.desk import MOST_OUTSTANDING, Place, Pump
 from schemas.codec import decode, encode
 from schemas.records import Waited
 from tests.streams.desk.harness import Box, hand, waited
@@ -61,3 +61,54 @@ async def test_what_is_too_large_to_be_passed_on_does_not_stop_the_pump() -> Non
     assert [it.topic for it in box.outputs if it.topic == "engagement.rejected"] == ["engagement.rejected"]
     assert box.last("w0-2").owner and box.last(1).owner
     assert len(encode(large)) < BROKERS_TAKE
+
+
+class Folding(Producer):
+    """A producer to a desk that folds one record whenever somebody looks; hands come in between."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.folded, self.in_front_of_hands = 0, list[int]()
+
+    async def send(self, topic: str, value: bytes, **where: int) -> asyncio.Future[Any]:
+        """As a producer's; what is not folded yet stands in front of a hand that is raised now."""
+        move, self.place.move = self.place.move, lambda offset: None  # type: ignore[method-assign]
+        done = await super().send(topic, value, **where)
+        self.place.move = move  # type: ignore[method-assign]
+        self.in_front_of_hands.append(len(self.sent) - self.folded)
+        return done
+
+    async def fold(self) -> None:
+        """Fold one after the other until cancelled."""
+        while True:
+            await asyncio.sleep(0)
+            if self.folded < len(self.sent):
+                self.place.move(self.folded)
+                self.folded += 1
+
+
+async def test_a_hand_never_has_more_than_one_lot_of_waiting_leads_in_front_of_it() -> None:
+    """However many wait, at whatever moment it is raised: at most 25 of them stand between the desk and a hand."""
+    place = Place()
+    consumer, producer = Lots(2_000), Folding(place)
+    folding = asyncio.create_task(producer.fold())
+    await Pump("", "", 1, place).carry(consumer, producer, lambda: [0] if consumer.left else [])  # type: ignore[arg-type]
+    folding.cancel()
+    assert [decode(each).offset for each in producer.sent] == list(range(2_000))  # type: ignore[union-attr]
+    assert max(producer.in_front_of_hands) == MOST_OUTSTANDING
+
+
+class Lots:
+    """Finds as many as it is asked for at most, as long as there are some."""
+
+    def __init__(self, count: int) -> None:
+        self.next, self.left = 0, count
+
+    async def getmany(self, *, max_records: int, **_limits: int) -> Mapping[TopicPartition, list[Any]]:
+        """As a consumer's."""
+        taken = range(self.next, self.next + min(max_records, self.left))
+        self.next, self.left = taken.stop, self.left - len(taken)
+        return {WAITING: [SimpleNamespace(offset=n, value=b"somebody") for n in taken]}
+
+    async def commit(self) -> None:
+        """As a consumer's."""
