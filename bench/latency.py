@@ -43,7 +43,7 @@ CONNECTIONS = 64
 WARM_S = 3.0
 VISITORS = 3_000
 WAITING = 100_000
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0  # a backlog has to be worked off before its last alert comes
 _SEED = 11
 
 
