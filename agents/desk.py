@@ -19,6 +19,7 @@ from schemas.records import Waited
 from streams.desk.fold import DeskFold
 from streams.desk.rules import DeskRules
 from streams.fold import InboxRecord, PartitionFold, Sealed, States
+from streams.poison import MOST_BYTES
 from streams.publish import WAITING
 
 ROLE = "desk"
@@ -184,7 +185,7 @@ class Pump:
         while owned():
             found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MOST_OUTSTANDING)
             values = [
-                encode(Waited(place.partition, record.offset, record.value))
+                encode(Waited(place.partition, record.offset, record.value[:MOST_BYTES]))
                 for place, records in found.items()
                 for record in records
                 if record.value is not None

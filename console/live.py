@@ -40,10 +40,8 @@ class Live:
         self.waiting: dict[str, Waiting] = {}
         self.alerts: dict[str, LeadAlert] = {}
         self.presence: dict[str, Presence] = {}
-        self.time = 0
-        """What the desk's last tick said (ms)."""
         self.heard = 0
-        """When it was heard (ms)."""
+        """When the desk's last tick was heard (ms)."""
         self._assignments: dict[str, tuple[Assignment, ...]] = {}
         self._touched: dict[str, int] = {}
         self._took_ms: dict[str, int] = {}

@@ -17,8 +17,7 @@ from console.hub import RING_MS, Happening, Hub, Place
 from console.live import Live
 from console.metrics import Metrics
 from schemas.codec import Undecodable, decode
-from schemas.head import record_name, tick_at
-from schemas.records import Assignment, LeadAlert, Notice, RaisedHand
+from schemas.records import Assignment, LeadAlert, Notice, RaisedHand, Tick
 from schemas.topics import physical
 
 log = structlog.get_logger()
@@ -120,13 +119,14 @@ class Reader:
         for raw in records:
             if raw.value is None:
                 continue
-            if topic == INBOX and record_name(raw.value) == "Tick":
-                self._live.time, self._live.heard = max(tick_at(raw.value), self._live.time), now
-                continue
             try:
                 record = decode(raw.value)
             except Undecodable:
                 self._metrics.unreadable.inc()
+                continue
+            if isinstance(record, Tick):
+                if topic == INBOX:
+                    self._live.heard = now
                 continue
             place = Place(topic, raw.partition, raw.offset)
             match record:

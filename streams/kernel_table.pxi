@@ -6,25 +6,22 @@
 
 cdef extern from *:
     """
-    #include <stdlib.h>
     #include <sys/mman.h>
-    static void *chunk_of_pages(size_t size, int large) {
-        void *made = NULL;
-        if (posix_memalign(&made, size, size)) return NULL;
+    /* Pages of their own, at a multiple of their size: among what else is allocated they would leave holes. */
+    static void *new_pages(size_t size, int large) {
+        char *made = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+        size_t before = -(size_t) made & (size - 1);
+        if (made == MAP_FAILED) return NULL;
+        if (before) munmap(made, before);
+        munmap(made + before + size, size - before);
     #ifdef MADV_HUGEPAGE
-        if (large) madvise(made, size, MADV_HUGEPAGE);  /* else every page of a large table is looked up anew */
+        if (large) madvise(made + before, size, MADV_HUGEPAGE);  /* there are too many small ones to be looked up */
     #endif
-        return made;
-    }
-    static inline void prefetch(const void *at) {
-    #ifdef __GNUC__
-        __builtin_prefetch(at);
-    #endif
+        return made + before;
     }
     """
-    void *chunk_of_pages(size_t size, int large) nogil
-    void prefetch(const void *at) nogil
-    void free_pages "free"(void *at) nogil
+    void *new_pages(size_t size, int large) nogil
+    int munmap(void *at, size_t size) nogil
 
 cdef enum:
     UNIT = 16  # bytes; places are counted in it
@@ -33,6 +30,7 @@ cdef enum:
     EXACT_UNITS = 64  # blocks of up to so many units are as large as needed, others up to an eighth larger
     SIZES = 160
     FIRST_SLOTS = 256
+    LARGE = 1 << 18  # slots: as many bytes as a chunk has
     REMOVED = 1  # in place of a block's place; 0 where there never was one
     FIRST_PLACE = 2
     MOST_KEY = 65_535
@@ -82,6 +80,20 @@ cdef int size_number(uint64_t *units) noexcept nogil:
     return base + units[0] // step - 8
 
 
+cdef uint64_t *new_slots(uint64_t count) noexcept:
+    """So many empty ones; NULL where there is no memory."""
+    if count < LARGE:
+        return <uint64_t *> PyMem_Calloc(count, sizeof(uint64_t))
+    return <uint64_t *> new_pages(count * sizeof(uint64_t), True)
+
+
+cdef void free_slots(uint64_t *slots, uint64_t count) noexcept:
+    if count < LARGE:
+        PyMem_Free(slots)
+    else:
+        munmap(slots, count * sizeof(uint64_t))
+
+
 cdef class Table:
     """A mapping of bytes by bytes, in no order.  An entry takes at most a megabyte, and its key 65,535 bytes."""
     cdef uint64_t *_slots
@@ -93,16 +105,16 @@ cdef class Table:
 
     def __cinit__(self):
         self._mask = FIRST_SLOTS - 1
-        self._slots = <uint64_t *> PyMem_Calloc(FIRST_SLOTS, sizeof(uint64_t))
+        self._slots = new_slots(FIRST_SLOTS)
         if self._slots == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         cdef uint64_t number
         for number in range(self._chunk_count):
-            free_pages(self._chunks[number])
+            munmap(self._chunks[number], UNIT << CHUNK_BITS)
         PyMem_Free(self._chunks)
-        PyMem_Free(self._slots)
+        free_slots(self._slots, self._mask + 1)
 
     def __len__(self):
         return self._count
@@ -213,7 +225,7 @@ cdef class Table:
         cdef uint64_t *slots
         while 8 * self._count > 3 * mask:
             mask = 2 * mask + 1
-        slots = <uint64_t *> PyMem_Calloc(mask + 1, sizeof(uint64_t))
+        slots = new_slots(mask + 1)
         if slots == NULL:
             raise MemoryError
         for slot in range(self._mask + 1):
@@ -223,7 +235,7 @@ cdef class Table:
                 while slots[new]:
                     new = (new + 1) & mask
                 slots[new] = taken
-        PyMem_Free(self._slots)
+        free_slots(self._slots, self._mask + 1)
         self._slots, self._mask, self._removed = slots, mask, 0
         return 0
 
@@ -240,7 +252,7 @@ cdef class Table:
                 raise MemoryError
             self._chunks = chunks
             # Small tables, of which there may be many, are to take the pages that they need.
-            chunks[self._chunk_count] = <uint8_t *> chunk_of_pages(UNIT << CHUNK_BITS, self._chunk_count > 0)
+            chunks[self._chunk_count] = <uint8_t *> new_pages(UNIT << CHUNK_BITS, self._chunk_count > 0)
             if chunks[self._chunk_count] == NULL:
                 raise MemoryError
             self._next = max(self._chunk_count << CHUNK_BITS, FIRST_PLACE)

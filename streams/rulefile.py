@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
+MOST_DEPTH = 50
+"""Brackets within brackets: no parser's own limit, which depends on who calls it, may decide."""
 
 _PATH_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\[(?:\.\.\.|'([^']*)')\]")
 _TOML_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
@@ -29,9 +31,13 @@ def parse(file: str, text: str, type: type[T]) -> T:
 
     Raises RuleError when the text is no TOML or does not fit the type.
     """
+    if (line := _too_deep(text)) is not None:
+        raise RuleError(
+            file, line, "", f"brackets are nested over {MOST_DEPTH} deep", "no rule needs that: remove some"
+        )
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
         place = _TOML_PLACE.search(str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         what = _TOML_PLACE.sub("", str(error)).strip()
@@ -42,6 +48,19 @@ def parse(file: str, text: str, type: type[T]) -> T:
         return msgspec.convert(data, type, strict=True)
     except msgspec.ValidationError as error:
         raise _located(file, text, type, str(error)) from None
+
+
+def _too_deep(text: str) -> int | None:
+    """The line from which on a parser might give up, wherever it does; brackets in texts count as well."""
+    depth = 0
+    for place, character in enumerate(text):
+        if character in "[{":
+            depth += 1
+            if depth > MOST_DEPTH:
+                return text.count("\n", 0, place) + 1
+        elif character in "]}":
+            depth = max(depth - 1, 0)
+    return None
 
 
 def fail(file: str, text: str, path: str, message: str, remedy: str) -> RuleError:

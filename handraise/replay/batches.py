@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from streams.fold import InboxRecord, Output, PartitionFold, in_batches
+from streams.fold import InboxRecord, Output, PartitionFold, Unfoldable, in_batches
 
 
 class Stopped(Exception):  # noqa: N818  it is no error of anybody's
@@ -14,8 +14,11 @@ class Stopped(Exception):  # noqa: N818  it is no error of anybody's
 def batches(fold: PartitionFold, records: Sequence[InboxRecord]) -> Iterator[list[Output]]:
     """Fold the records, and give out what each batch says.  Raises Stopped."""
     consumed = 0
-    for done, sealed in in_batches(fold, records):
-        consumed = done
-        yield sealed.outputs
+    try:
+        for done, sealed in in_batches(fold, records):
+            consumed = done
+            yield sealed.outputs
+    except Unfoldable as error:
+        raise Stopped(f"folding fails: {error}") from error
     if consumed < len(records):
         raise Stopped(f"at offset {records[consumed].offset} the fold stops: {fold.ready()}")

@@ -6,6 +6,7 @@ import json
 import resource
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -32,9 +33,9 @@ def take_at_most(place: Deployment, topic: str, size: int) -> None:
         done.result(20)
 
 
-def post(url: str, number: int) -> httpx.Response:
+def post(url: str, number: int, **more: Any) -> httpx.Response:
     """Post an event as a tracker does."""
-    event = {"messageId": f"m-{number}", "userId": f"user-{number}", "event": "Document Downloaded"}
+    event = {"messageId": f"m-{number}", "userId": f"user-{number}", "event": "Document Downloaded", **more}
     return httpx.post(f"{url}/v1/track", content=json.dumps(event), auth=httpx.BasicAuth("demo", ""), timeout=30)
 
 

@@ -17,6 +17,7 @@ from agents.lane.cursor import CURSOR_KEY
 from agents.lane.errors import BatchRefused
 from agents.lane.log import Bounds, CommittedRecord, Entry, Reader, TopicIdentity, Writer
 from agents.lane.memory_log import MemoryLog, MemoryRecord
+from agents.lane.slot import Slot
 from schemas.codec import encode
 from schemas.head import tick_at
 from schemas.records import Promote, Rejected, Waited
@@ -225,6 +226,16 @@ def _answer(end: int) -> Awaitable[int]:
     return answer
 
 
+def _takes_a_full_batch_for_the_end(slot: Slot, records: Sequence[InboxRecord], after: int) -> int:
+    consumed = _APPLY(slot, records, after)
+    if slot.paused is None:
+        slot.next_offset, consumed = after, len(records)
+    return consumed
+
+
+_APPLY = Slot.apply
+
+
 # -- the pump
 
 
@@ -335,6 +346,9 @@ BUGS: dict[str, Build] = {
     "a takeover reads the changelog not to its end": _lane(reader=_StopsShort),
     "a takeover reads what was aborted, too": _lane(reader=_ReadsAll),
     "a fold reads uncommitted": Build(fetched_from=_Uncommitted),
+    "what is left of a run when a batch is full is forgotten": Build(
+        patches={"agents.lane.slot.Slot.apply": _takes_a_full_batch_for_the_end}
+    ),
     "the pump keeps its place before its mail is acknowledged": Build(pump=_KeepsItsPlaceFirst),
     "the desk does not drop what waited and comes again": Build(desk_fold=_HearsItAgain),
     "a hand in two inboxes": Build(tells_both=True),

@@ -146,3 +146,21 @@ def test_a_condition_holds_or_not_whatever_the_property_is(given_value: object) 
     is_number = isinstance(given_value, int | float) and not isinstance(given_value, bool)
     if is_number and abs(given_value) < 1e300:
         assert bool(found) == (given_value >= 90)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = " + "[" * 50_000, "nested over 50 deep"),
+        ("x = " + "{a = " * 51 + "1" + "}" * 51, "nested over 50 deep"),
+        ("cap = " + "9" * 5_000, "not valid TOML"),
+        ("cap = 1e400", "Expected `int`"),
+        ("cap = nan", "Expected `int`"),
+        ("\0", "not valid TOML"),
+    ],
+)
+def test_a_hostile_file_is_refused_like_any_other(text: str, says: str) -> None:
+    """What exhausts a parser, and numbers that are none: refused with file and line, never raised."""
+    with pytest.raises(RuleError, match=says) as refusal:
+        load({**FILES, "model.toml": f"# a line\n{text}\n"})
+    assert (refusal.value.file, refusal.value.line >= 2) == ("model.toml", True)
