@@ -63,7 +63,7 @@ def test_scale() -> None:
 
 def test_latency(kafka: str) -> None:
     """Every alert and every assignment that the traffic must cause is read by both readers, and shown in a browser."""
-    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, [Scene(2.0, 50.0, waiting=20)]), 5)
+    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, [Scene(2.0, 50.0, 20, 200)]), 5)
     assert alert["records"] == committed_alert["records"] > 0
     assert hand["records"] == committed_hand["records"] == shown["records"] > 0
     for row in (alert, hand, shown):
