@@ -34,7 +34,7 @@ e2e: ready-to-test
 	@$(BIN)/python -m pytest tests/e2e tests/clients
 
 chaos: ready-to-test
-	@$(BIN)/python -m pytest tests/chaos tests/e2e tests/simulation -m chaos_long --timeout 0
+	@$(BIN)/python -m pytest tests/chaos tests/e2e tests/gateway tests/simulation -m chaos_long --timeout 0
 
 bench: ready-to-test
 	@$(BIN)/python -m bench $(ARGS)

@@ -88,7 +88,7 @@ def _measure(path: str, models: int, per_turn: int, leads: int) -> None:
     earlier: dict[bytes, bytes] = {}
     _fold(lead_fold(0, earlier, rules, 1), _records(events[:count], now_ms))
     states, others = compact_states(), cycle(states_of(models))
-    apart, names = leads // len(earlier) - 1, map(_name, count_up())
+    apart, names = round(leads / len(earlier)) - 1, map(_name, count_up())
     for key, value in earlier.items():
         states[key] = value
         states.update(zip(islice(names, apart), others, strict=False))

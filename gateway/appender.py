@@ -25,6 +25,7 @@ _ROW_OVERHEAD_BYTES = 200
 """What a waiting row costs besides its key and value."""
 _MAX_BATCH_BYTES = 900_000
 """Below the broker's default message.max.bytes of 1,048,588."""
+_BREATH_S = 0.25
 _PROBE_AFTER_S = 3.0
 _PROBE_PATIENCE_S = 2.0
 _REQUEST_TIMEOUT_MS = 10_000
@@ -315,6 +316,7 @@ class KafkaAppender:
             retry_backoff_ms=250,
             metadata_max_age_ms=60_000,
         )
+        _take_breath(producer.client)
         try:
             await producer.start()
             for topic in self._topics.values():
@@ -331,6 +333,26 @@ class KafkaAppender:
                 await producer.stop()
         except Exception as error:
             log.warning("producer not stopped cleanly", error=repr(error))
+            # What stop() has not come to.  Left alone, it would go on looking for its batches' leaders.
+            await producer.client.close()
+            await producer._sender.close()
+
+
+def _take_breath(client: Any) -> None:
+    """Have a client pause after it has asked in vain where partitions are.
+
+    A producer that looks for a partition without a leader asks again at once: while Kafka is away, hundreds of times a
+    second, with a connection and two lines in the log each.
+    """
+    ask = client.force_metadata_update
+
+    async def paced() -> bool:
+        found: bool = await ask()
+        if not found:
+            await asyncio.sleep(_BREATH_S)
+        return found
+
+    client.force_metadata_update = lambda: asyncio.ensure_future(paced())
 
 
 def _size(row: Row) -> int:

@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, house: House, loop: asyncio.AbstractEventLoop) -> None:
-        self.house, self._loop = house, loop
+        self.house, self._limits, self._loop = house, house.limits, loop
         self._parser = httptools.HttpRequestParser(self)
         self._arriving: Exchange | None = None
         """The request whose body comes."""
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
         peer, host = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client, self._server = peer and peer[:2], host and host[:2]
-        self._enter(Phase.OPENED)
+        self._enter(Phase.OPENED, self._limits.head_s)
         if not self.house.enter(self):
             self.house.cut("no_room")
             what, remedy = "there are as many connections as there may be", "come again later"
@@ -163,9 +163,9 @@ class Connection(asyncio.Protocol):
                 what = f"this is no HTTP/1.1 request: {error.__context__ or error}"
                 self._refuse(Problem(HTTPStatus.BAD_REQUEST, "bad_http", what, "the connection", "send HTTP/1.1"))
         else:
-            if self._overhead > self.house.limits.overhead_bytes:
+            if self._overhead > self._limits.overhead_bytes:
                 self.house.cut("overhead")
-                what = f"there are more than {self.house.limits.overhead_bytes} bytes beside the body"
+                what = f"there are more than {self._limits.overhead_bytes} bytes beside the body"
                 remedy = "send fewer headers, and larger chunks"
                 status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
                 self._refuse(Problem(status, "too_large", what, "the request's head and chunks", remedy))
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._between = Phase.HEAD
         if self._current is None:
-            self._enter(Phase.HEAD)
+            self._enter(Phase.HEAD, self._limits.head_s)
 
     def on_url(self, part: bytes) -> None:
         """A part of the request's target."""
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             return
         arrived.complete()
         if arrived is self._current:
-            self._enter(Phase.ANSWER)
+            self._enter(Phase.ANSWER, self._limits.answer_s)
 
     # What an exchange calls.
 
@@ -276,13 +276,13 @@ class Connection(asyncio.Protocol):
         self.transport.write(data)
         self._current = None
         if exchange is self._arriving:
-            self._enter(Phase.LINGER)  # read to its end, or its sender would miss the answer
+            self._enter(Phase.LINGER, self._limits.linger_s)  # read to its end, or its sender would miss the answer
         elif not exchange.keep:
             self._close()
         elif self._waiting:
             self._begin(self._waiting.popleft())
         else:
-            self._enter(self._between)
+            self._enter(self._between, self._limits.idle_s if self._between is Phase.IDLE else self._limits.head_s)
         self.resume_reading()
 
     # What the server calls.
@@ -305,14 +305,17 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
-        self._enter(Phase.BODY if exchange is self._arriving else Phase.ANSWER)
+        if exchange is self._arriving:
+            self._enter(Phase.BODY, self._limits.body_s)
+        else:
+            self._enter(Phase.ANSWER, self._limits.answer_s)
         task = self._loop.create_task(exchange.run(self.house.app))
         self.house.tasks.add(task)
         task.add_done_callback(self.house.tasks.discard)
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: Phase, seconds: float) -> None:
         self.phase, self.since = phase, self._loop.time()
-        self.due = self.since + _seconds(phase, self.house.limits)
+        self.due = self.since + seconds
 
     def _refuse(self, problem: Problem) -> None:
         """Take nothing more; say why, unless earlier requests are still to be answered."""
@@ -340,19 +343,5 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         self._deaf = True
-        self._enter(Phase.CLOSING)
+        self._enter(Phase.CLOSING, self._limits.linger_s)
         self.transport.close()
-
-
-def _seconds(phase: Phase, limits: Limits) -> float:
-    match phase:
-        case Phase.OPENED | Phase.HEAD:
-            return limits.head_s
-        case Phase.BODY:
-            return limits.body_s
-        case Phase.ANSWER:
-            return limits.answer_s
-        case Phase.IDLE:
-            return limits.idle_s
-        case Phase.LINGER | Phase.CLOSING:
-            return limits.linger_s

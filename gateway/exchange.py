@@ -69,7 +69,7 @@ class Exchange:
 
     async def receive(self) -> MutableMapping[str, Any]:
         """The next part of the body; after the last one, "disconnect" once the client is gone or answered."""
-        if self._expects and not self._unread and not self._complete:
+        if self._expects and not (self._unread or self._complete or self._gone):
             self._connection.transport.write(_CONTINUE)
         self._expects = False
         while not (self._unread or (self._complete and not self._told) or self._gone or self.answered):

@@ -29,7 +29,7 @@ class Listener:
 
     def __init__(self, app: ASGI, limits: Limits, metrics: Metrics) -> None:
         self.app = app
-        self.limits = limits._replace(connections=min(limits.connections, _descriptors()))
+        self.limits = limits._replace(connections=_room(limits.connections))
         self.date = b""
         self.ending = False
         self.tasks: set[asyncio.Task[None]] = set()
@@ -111,10 +111,18 @@ def _spare(connection: Connection, now: float) -> bool:
     return connection.phase in (Phase.OPENED, Phase.IDLE) and now - connection.since >= _SPARE_AFTER_S
 
 
-def _descriptors() -> int:
-    """Connections that the process can have, after asking for as many as it may; an eighth is kept for other files."""
+def _room(wanted: int) -> int:
+    """Connections that the process can have, up to `wanted`; an eighth of its files is kept for others.
+
+    Raises its limit of open files as far as it may, and needs to.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
-    return soft - max(64, soft // 8) if soft != resource.RLIM_INFINITY else Limits().connections
+    need = wanted * 8 // 7 + 64
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < need:
+        raised = need if hard == resource.RLIM_INFINITY else min(need, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return min(wanted, soft - max(64, soft // 8))

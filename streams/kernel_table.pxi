@@ -30,6 +30,7 @@ cdef enum:
     EXACT_UNITS = 64  # blocks of up to so many units are as large as needed, others up to an eighth larger
     SIZES = 160
     FIRST_SLOTS = 256
+    LARGE = 1 << 18  # slots: as many bytes as a chunk has
     REMOVED = 1  # in place of a block's place; 0 where there never was one
     FIRST_PLACE = 2
     MOST_KEY = 65_535
@@ -79,6 +80,20 @@ cdef int size_number(uint64_t *units) noexcept nogil:
     return base + units[0] // step - 8
 
 
+cdef uint64_t *new_slots(uint64_t count) noexcept:
+    """So many empty ones; NULL where there is no memory."""
+    if count < LARGE:
+        return <uint64_t *> PyMem_Calloc(count, sizeof(uint64_t))
+    return <uint64_t *> new_pages(count * sizeof(uint64_t), True)
+
+
+cdef void free_slots(uint64_t *slots, uint64_t count) noexcept:
+    if count < LARGE:
+        PyMem_Free(slots)
+    else:
+        munmap(slots, count * sizeof(uint64_t))
+
+
 cdef class Table:
     """A mapping of bytes by bytes, in no order.  An entry takes at most a megabyte, and its key 65,535 bytes."""
     cdef uint64_t *_slots
@@ -90,7 +105,7 @@ cdef class Table:
 
     def __cinit__(self):
         self._mask = FIRST_SLOTS - 1
-        self._slots = <uint64_t *> PyMem_Calloc(FIRST_SLOTS, sizeof(uint64_t))
+        self._slots = new_slots(FIRST_SLOTS)
         if self._slots == NULL:
             raise MemoryError
 
@@ -99,7 +114,7 @@ cdef class Table:
         for number in range(self._chunk_count):
             munmap(self._chunks[number], UNIT << CHUNK_BITS)
         PyMem_Free(self._chunks)
-        PyMem_Free(self._slots)
+        free_slots(self._slots, self._mask + 1)
 
     def __len__(self):
         return self._count
@@ -210,7 +225,7 @@ cdef class Table:
         cdef uint64_t *slots
         while 8 * self._count > 3 * mask:
             mask = 2 * mask + 1
-        slots = <uint64_t *> PyMem_Calloc(mask + 1, sizeof(uint64_t))
+        slots = new_slots(mask + 1)
         if slots == NULL:
             raise MemoryError
         for slot in range(self._mask + 1):
@@ -220,7 +235,7 @@ cdef class Table:
                 while slots[new]:
                     new = (new + 1) & mask
                 slots[new] = taken
-        PyMem_Free(self._slots)
+        free_slots(self._slots, self._mask + 1)
         self._slots, self._mask, self._removed = slots, mask, 0
         return 0
 

@@ -50,8 +50,8 @@ def chart(rows: Sequence[Row]) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect class="card" width="{_WIDTH}" height="{bottom + 62}" rx="10"/>',
         '<text class="title" x="24" y="34">CPU time of one event, in microseconds (less is better)</text>',
-        '<text class="quiet" x="24" y="56">decode, decayed score of the lead, alert on crossing, changelog; one core, '
-        "the same events, the same Kafka; logarithmic scale</text>",
+        '<text class="quiet" x="24" y="56">decode, decayed score, alert, changelog; one core, '
+        f"the same events; logarithmic scale; {_when(shown)}</text>",
     ]
     for tick in (tick for tick in _TICKS if low <= tick <= high):
         x = across(tick)
@@ -63,11 +63,16 @@ def chart(rows: Sequence[Row]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
+def _when(rows: Sequence[Row]) -> str:
+    """The day, how often each was run, and how many processes wanted a core before."""
+    return "; ".join(sorted({f"{row['at'][:10]}, runs: {len(row['runs'])}, load {row['load_before']}" for row in rows}))
+
+
 def _line(row: Row, top: int, across: Callable[[float], float]) -> list[str]:
     kind, cost, middle = _CLASSES.get(row["guarantee"], "none"), row["cpu_us_per_event"], top + 4
-    ours = " ours" if row["contender"].startswith("Handraise") else ""
+    ours = " ours" if row["title"].startswith("Handraise") else ""
     start, end = across(min(row["runs"])), across(max(row["runs"]))
-    name = escape(row["contender"]) + ("" if row["format"] in row["contender"] else f", {row['format']}")
+    name = escape(f"{row['title']}, {row['format']}")
     band = f'<rect class="band" x="12" y="{top - 11}" width="{_WIDTH - 24}" height="{_LINE}" rx="6"/>' if ours else ""
     return [
         band,

@@ -143,13 +143,18 @@ class Result:
     def row(self, streams: Streams, pinned: bool) -> Row:
         """Its row."""
         contender, runs = self.contender, self._runs
-        what: Row = {"name": contender.name, "format": contender.format, "guarantee": contender.guarantee}
+        what: Row = {
+            "name": contender.name,
+            "title": contender.title,
+            "format": contender.format,
+            "guarantee": contender.guarantee,
+        }
         what |= {"state": contender.state, "tuned": contender.tuned}
         if self.skipped:
-            return kit.row(contender.title, SIMPLE, None, None, **what, skipped=self.skipped)
+            return kit.row(contender.full_title, SIMPLE, None, None, **what, skipped=self.skipped)
         cold = [each.cold_us for each in runs if each.cold_us is not None]
         return kit.row(
-            contender.title,
+            contender.full_title,
             SIMPLE,
             [each.cpu_us for each in runs],
             max(each.rss_mib for each in runs),
@@ -187,11 +192,12 @@ def _whole(kafka: str, streams: Streams, core: int | None) -> Row:
 
 def _whole_row(runs: list[Row], streams: Streams) -> Row:
     return kit.row(
-        "Handraise's lead fold",
+        "Handraise's lead fold, Avro, exactly once",
         WHOLE,
         [each["cpu_us"] for each in runs],
         max(each["rss_mib"] for each in runs),
         name=WHOLE_NAME,
+        title="Handraise's lead fold",
         format="Avro",
         guarantee=ONCE,
         state="in memory; changelog",

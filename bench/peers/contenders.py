@@ -48,6 +48,11 @@ class Contender:
     """All is out when its topics have not grown for so long."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def full_title(self) -> str:
+        """The title that no other has: with the format, and what is guaranteed."""
+        return f"{self.title}, {self.format}, {self.guarantee}"
+
 
 def _python(module: str, environment: str) -> Callable[[], list[str]]:
     return lambda: [environments.python(environment), "-m", f"bench.peers.{module}"]
@@ -75,7 +80,7 @@ def _kafka_streams(format_: str, guarantee: str) -> Contender:
     once = guarantee == ONCE
     return Contender(
         f"kafka_streams_{format_.lower()}_{'once' if once else 'at_least_once'}",
-        f"Kafka Streams 4.1, {format_}",
+        "Kafka Streams 4.1",
         _streams,
         format_,
         guarantee,
@@ -159,7 +164,7 @@ CONTENDERS = (
         "FastStream",
         _python("faststream_app", "faststream"),
         "JSON",
-        AT_LEAST_ONCE,
+        "none, acknowledged on receipt",
         "a dict; published, not read again",
         tuned="linger 5 ms; publishing does not wait",
     ),

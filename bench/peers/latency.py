@@ -60,15 +60,20 @@ def run(
 
 async def _row(contender: Contender, steady: _Steady, core: int | None, seconds: float, burst: int) -> Row:
     print(f"  latency of {contender.name}", file=sys.stderr, flush=True)
-    what = {"name": contender.name, "format": contender.format, "guarantee": contender.guarantee}
+    what = {
+        "name": contender.name,
+        "title": contender.title,
+        "format": contender.format,
+        "guarantee": contender.guarantee,
+    }
     what["tuned"] = contender.tuned
     try:
         times, cpu_us, memory = await _measure(contender, steady, core, seconds, burst)
     except (Failed, Unavailable) as reason:
-        return kit.row(contender.title, JOB, None, None, **what, skipped=str(reason))
+        return kit.row(contender.full_title, JOB, None, None, **what, skipped=str(reason))
     shown = {f"p{percent}_ms": round(kit.percentile(times, percent), 1) for percent in (50, 99)}
     shown["max_ms"] = round(times[-1], 1)
-    return kit.row(contender.title, JOB, [cpu_us], memory, **what, records=len(times), **shown)
+    return kit.row(contender.full_title, JOB, [cpu_us], memory, **what, records=len(times), **shown)
 
 
 async def _measure(

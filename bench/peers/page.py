@@ -25,7 +25,7 @@ def tables(rows: Sequence[Row]) -> list[str]:
 
 def _cost(row: Row) -> str:
     tuned = f" ({row['tuned']})" if row.get("tuned") else ""
-    start = f"| {row['contender']} | {row['format']} | {row['guarantee']} | {row['state']}{tuned} |"
+    start = f"| {row['title']} | {row['format']} | {row['guarantee']} | {row['state']}{tuned} |"
     if row.get("skipped"):
         return f"{start} skipped: {_one_line(row['skipped'])} | | | | |"
     runs, cold = row["runs"], row.get("cold_us_per_event")
@@ -38,7 +38,7 @@ def _cost(row: Row) -> str:
 
 
 def _late(row: Row) -> str:
-    start = f"| {row['contender']}, {row['format']} | {row['guarantee']} | {row['tuned'] or '–'} |"
+    start = f"| {row['title']}, {row['format']} | {row['guarantee']} | {row['tuned'] or '–'} |"
     if row.get("skipped"):
         return f"{start} skipped: {_one_line(row['skipped'])} | | |"
     return f"{start} {row['p50_ms']} | {row['p99_ms']} | {row['cpu_us_per_event']:,.0f} |"

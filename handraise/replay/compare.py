@@ -140,7 +140,8 @@ class PublishedStates(Comparison):
     """`lead.state`: what was published at the end of each transaction, and the last value of each lead.
 
     The transactions on record say where batches ended, so a verification cuts there: then every state has to be there.
-    Where compaction took states away, as many holes have to be there, and a later state of the same lead.
+    Where compaction took states away, as many holes have to be there, and a later state of the same lead; or it was the
+    tombstone of one that is gone, which compaction takes too.
     """
 
     def __init__(self, topic: str, partition: int, fold: str, stream: Stream) -> None:
@@ -203,7 +204,11 @@ class PublishedStates(Comparison):
         missing = {key: states[last[key]] for key, states in said.items()}
         self._superseded += len(missing)
         self.gone += len(missing)
-        self._owed.update(missing)
+        for key, output in missing.items():
+            if output.value is None:
+                self._owed.pop(key, None)
+            else:
+                self._owed[key] = output
         if self._superseded > self._holes:
             self._differ(None, next(iter(missing.values())))
 

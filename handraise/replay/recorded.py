@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, NotLeaderForPartitionError, for_code
+from aiokafka.errors import KafkaError, NotLeaderForPartitionError, OffsetOutOfRangeError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.control_record import COMMIT_MARKER, ControlRecord
 from aiokafka.record.memory_records import MemoryRecords
@@ -21,13 +21,14 @@ from aiokafka.structs import TopicPartition
 
 from agents.lane.kafka_log import KafkaLog
 from agents.lane.log import Bounds, Headers, TopicIdentity
+from handraise.replay.batches import Stopped
 from handraise.settings import Settings
 from handraise.topics import unreachable
 
 _FETCH_BYTES = 2 << 20
 _WAIT_MS = 50
 _READ_COMMITTED = 1
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
 
 
 class StoredRecord(Protocol):
@@ -143,7 +144,7 @@ class KafkaReader:
         self.stable = self.high = 0
 
     async def fetch(self) -> Sequence[Chunk]:
-        """See Reader.  Raises aiokafka's KafkaError."""
+        """See Reader.  Raises aiokafka's KafkaError; Stopped, where retention was faster."""
         while True:
             before = self.position
             self.high, self.stable, aborted, data = await self._ask()
@@ -186,6 +187,8 @@ class KafkaReader:
                 error = for_code(code)
                 if error is NotLeaderForPartitionError:
                     await self._client.force_metadata_update()
+                elif error is OffsetOutOfRangeError:
+                    raise Stopped(f"retention has removed offset {self.position} of {topic}, partition {partition}")
                 elif code:
                     raise error(f"{self._place}, offset {self.position}")
                 else:

@@ -120,7 +120,10 @@ async def verify(recorded: Recorded, work: Work) -> Verified:
         done.read_to = first
         return done
     with Post(work.folder, work.fold) as post:
-        await _Verification(recorded, work, memory, post, done).run()
+        try:
+            await _Verification(recorded, work, memory, post, done).run()
+        except Stopped as stopped:
+            done.unverified = str(stopped)
     return done
 
 
@@ -167,11 +170,7 @@ class _Verification:
         for topic, partition in self._places():
             stream, compacted = _stream(self._recorded, work, topic, partition), topic in COMPACTED
             self._ordered[topic, partition] = Ordered(topic, partition, work.fold, stream, compacted=compacted)
-        try:
-            await self._fold_all(work.factory(work.partition, self._states, await skips(self._recorded, work)), end)
-        except Stopped as short:
-            done.unverified = str(short)
-            return
+        await self._fold_all(work.factory(work.partition, self._states, await skips(self._recorded, work)), end)
         comparisons: list[Comparison] = [*self._ordered.values()]
         comparisons += [self._published] if self._published else []
         comparisons += self._pumped.comparisons if self._pumped else []

@@ -63,7 +63,7 @@ def test_scale() -> None:
 
 def test_latency(kafka: str) -> None:
     """Every alert and every assignment that the traffic must cause is read by both readers, and shown in a browser."""
-    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, [Scene(2.0, 50.0, waiting=20)]), 5)
+    alert, committed_alert, hand, committed_hand, shown = _rows(latency.run(kafka, [Scene(2.0, 50.0, 20, 200)]), 5)
     assert alert["records"] == committed_alert["records"] > 0
     assert hand["records"] == committed_hand["records"] == shown["records"] > 0
     for row in (alert, hand, shown):
@@ -73,7 +73,7 @@ def test_latency(kafka: str) -> None:
 def test_replay(kafka: str) -> None:
     """What a worker has folded is verified, mail and all, by one process and by two."""
     for row in _rows(replay.run(kafka, leads=300, runs=1), 2):
-        assert row["compared_per_record"] > 1
+        assert row["compared_per_record"] > 0.2  # ticks are compared with nothing
         assert row["records_per_s"] > 0
 
 

@@ -92,12 +92,14 @@ def test_the_chart_shows_who_was_measured_and_right() -> None:
     """A well-formed picture names each contender that was right, cheapest first, and no other."""
     rows = [
         {
-            "contender": name,
+            "title": name,
             "format": "JSON",
             "guarantee": contenders.ONCE,
             "cpu_us_per_event": cost,
             "runs": [cost, cost] if cost else [],
             "wrong": wrong,
+            "at": "2026-11-22T10:00Z",
+            "load_before": 0.5,
         }
         for name, cost, wrong in (("b <&>", 300.0, ""), ("a", 5.5, ""), ("skipped", None, ""), ("off", 2.0, "1 off"))
     ]

@@ -189,6 +189,17 @@ PINS = (
     Pin("aiokafka.client:AIOKafkaClient.send", "246b277687d7b687", "called with a request of our own"),
     Pin("aiokafka.client:AIOKafkaClient.get_random_node", "0e2daf38b78e99a7", "called"),
     Pin(
+        "aiokafka.client:AIOKafkaClient.force_metadata_update",
+        "cb7befef21c8f3f9",
+        "the gateway has it pause after it was in vain",
+    ),
+    Pin(
+        "aiokafka.producer.producer:AIOKafkaProducer.stop",
+        "43ef97147111893b",
+        "the gateway does what is left of it when it takes too long",
+    ),
+    Pin("aiokafka.producer.sender:Sender.close", "f60b3d023d2526f4", "called for that"),
+    Pin(
         "aiokafka.protocol.api:Request",
         "1dc66f0574be1673",
         "base of the identity request: versions are negotiated by it",

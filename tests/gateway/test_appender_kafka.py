@@ -1,11 +1,12 @@
 """What only a real Kafka does to the appender: refusals, and producers that break."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from gateway.appender import KafkaAppender, Row, Unavailable
+from gateway.appender import KafkaAppender, Row, Unavailable, _take_breath
 from gateway.metrics import Metrics
 from schemas.topics import physical
 from tests.gateway.broker import TOPICS, values
@@ -62,3 +63,21 @@ async def test_a_start_without_kafka_is_unavailable(metrics: Metrics) -> None:
         await lonely.start()
     assert await lonely.ready() is not None
     await lonely.close()
+
+
+async def test_who_asks_in_vain_where_partitions_are_takes_a_breath() -> None:
+    """An answer is told at once; that there is none, after a pause, so that nobody asks hundreds of times a second."""
+
+    answers = [True, False]
+
+    class Client:
+        async def force_metadata_update(self) -> bool:
+            return answers.pop(0)
+
+    client, loop = Client(), asyncio.get_running_loop()
+    _take_breath(client)
+    began = loop.time()
+    told = client.force_metadata_update()
+    assert await asyncio.wait_for(told, 5)
+    assert not await client.force_metadata_update()
+    assert loop.time() - began >= 0.2

@@ -31,4 +31,5 @@ if __name__ == "__main__":
         accept_poison=1_000,
         metrics_port=0,
     )
-    sys.exit(main(Again(**{**vars(given), "ticks": False, "max_batch": 500})))
+    # In small batches, so that there is something left for whoever joins later.
+    sys.exit(main(Again(**{**vars(given), "ticks": False, "max_batch": 2})))

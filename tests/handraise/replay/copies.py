@@ -8,7 +8,7 @@ from itertools import dropwhile
 
 from agents.lane.log import Bounds, TopicIdentity
 from handraise.replay.deployment import CHANGELOGS
-from handraise.replay.recorded import Chunk, Recorded
+from handraise.replay.recorded import Chunk, KafkaRecorded, Reader, Recorded
 from handraise.replay.verify import TOPICS
 
 Place = tuple[str, int]
@@ -117,3 +117,25 @@ async def copy(recorded: Recorded) -> Copy:
                 ]
             found.chunks[topic, partition] = chunks
     return found
+
+
+class Mixed:
+    """The inbox of one deployment, and all else of another one; implements Recorded."""
+
+    def __init__(self, inbox: KafkaRecorded, rest: KafkaRecorded) -> None:
+        self._inbox, self._rest = inbox, rest
+
+    def _of(self, topic: str) -> KafkaRecorded:
+        return self._inbox if topic in ("lead.events", "desk.events") else self._rest
+
+    async def bounds(self, topic: str, partitions: Collection[int]) -> dict[int, Bounds]:
+        """See Recorded."""
+        return await self._of(topic).bounds(topic, partitions)
+
+    async def identity(self, topic: str) -> TopicIdentity | None:
+        """See Recorded."""
+        return await self._of(topic).identity(topic)
+
+    def reader(self, topic: str, partition: int, start: int) -> Reader:
+        """See Recorded."""
+        return self._of(topic).reader(topic, partition, start)

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import random
+import secrets
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
-from agents.lane.cursor import CURSOR_KEY, decode_cursor
-from handraise.replay.deployment import MAIL, Outcome, Plan, ends_of, verify_here
-from handraise.replay.difference import Difference
+from handraise.failure import Failure
+from handraise.replay.deployment import MAIL, Plan, ends_of
 from handraise.replay.pumped import COPIES
+from handraise.replay.recorded import recorded
 from handraise.replay.verify import COMPACTED, DEAD_LETTERS, DESK_TOPICS, LEAD_TOPICS, Verified, skips, verify
+from handraise.replay.window import replay
+from handraise.replay.writing import FILES, Folder
 from schemas.codec import encode
 from schemas.records import Rejected
 from schemas.wire import LOCK, PREFIX_SIZE, prefix
 from streams.compiled import CompiledFold, lead_fold
 from streams.desk.publish import PUBLISHED
 from streams.lead_fold import LeadFold
-from tests.handraise.replay.conftest import Recording
-from tests.handraise.replay.copies import Change, Copy, Place, Stored
+from tests.e2e.deployment import Child, Deployment, until
+from tests.handraise.replay.conftest import Recording, settings_of
+from tests.handraise.replay.copies import Mixed, Stored
+from tests.handraise.replay.falsified import KINDS, OF_DESK, behind, fold_of, longest, mail, replaced, somewhere
+from tests.handraise.replay.judging import folded, ids, is_found, of, outcome, published
+from tests.handraise.replay.recording import caught_up
 
+NO_FMA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2"}
+LIBM = "import math; print(''.join(f(n / 64).hex() for f in (math.exp, math.sin) for n in range(4096)))"
 WAITED = prefix(LOCK["Waited"][-1].id)
 _chance = random.Random(5)
 CUTS: dict[str, Callable[[], int]] = {
@@ -32,21 +47,6 @@ CUTS: dict[str, Callable[[], int]] = {
     "seven": lambda: 7,
     "any": lambda: _chance.choice([1, 2, 40, 3_000]),
 }
-
-
-def outcome(recording: Recording, copy: Copy | None = None, **how: object) -> Outcome:
-    """What a verification of the recording, or of a falsified copy of it, says."""
-    return asyncio.run(verify_here(copy or recording.copy, recording.rules, **how))  # type: ignore[arg-type]
-
-
-def of(recording: Recording, copy: Copy, fold: str, folder: Path) -> Verified:
-    """What a verification of one partition says."""
-
-    async def run() -> Verified:
-        partitions, ends = await ends_of(copy, "")
-        return await verify(copy, Plan(recording.rules, partitions, ends, folder, lead_fold).work(fold))
-
-    return asyncio.run(run())
 
 
 def test_it_is_equal_and_nothing_was_left_out(recording: Recording) -> None:
@@ -78,18 +78,6 @@ def _gone(records: list[Stored]) -> list[Stored]:
     return [record for record in last.values() if record.value is None]
 
 
-def behind(copy: Copy) -> int:
-    """Records of the inboxes that nobody had folded when the workers were stopped."""
-    found = 0
-    for inbox, changelog in (("lead.events", "leads.changelog"), ("desk.events", "desk.changelog")):
-        for topic, partition in copy.chunks:
-            if topic == changelog:
-                cursors = [it.value for it in copy.records((topic, partition)) if it.key == CURSOR_KEY]
-                end = decode_cursor(cursors[-1]).next_offset
-                found += sum(it.offset >= end for it in copy.records((inbox, partition)))
-    return found
-
-
 def test_a_deployment_at_work_is_verified_as_far_as_it_has_come(recording: Recording) -> None:
     """While workers and clocks go on, what has been folded is equal."""
     assert recording.alive["ok"], recording.alive
@@ -115,58 +103,7 @@ def test_with_and_without_the_compiled_kernel(recording: Recording, fold: type[L
 # -- falsified
 
 
-def flipped(value: bytes | None) -> bytes:
-    """The same with its last bit turned."""
-    return b"?" if not value else value[:-1] + bytes([value[-1] ^ 1])
-
-
-KINDS: dict[str, Change] = {
-    "missing": lambda it: [],
-    "doubled": lambda it: [it, it],
-    "another value": lambda it: [replace(it, value=flipped(it.value))],
-    "another key": lambda it: [replace(it, key=flipped(it.key))],
-    "no value": lambda it: [replace(it, value=None if it.value else b"x")],
-    "another id": lambda it: [replace(it, headers=[(n, flipped(v) if n == "ce_id" else v) for n, v in it.headers])],
-    "another time": lambda it: [replace(it, headers=[(n, flipped(v) if n == "ce_time" else v) for n, v in it.headers])],
-}
-OF_DESK = ("lead.assignments", "desk.notices", PUBLISHED)
 PUBLIC = [topic for topic in (*LEAD_TOPICS, *OF_DESK) if topic != "desk.waiting"]
-
-
-def somewhere(copy: Copy, topic: str, chance: random.Random) -> tuple[Place, Stored]:
-    """Some record that a fold wrote there, with a value."""
-    records = [
-        (place, it)
-        for place in copy.chunks
-        if place[0] == topic
-        for it in copy.records(place)
-        if it.value is not None and is_of(place, it)
-    ]
-    return chance.choice(records)
-
-
-def is_of(place: Place, record: Stored) -> bool:
-    """Whether the fold that is asked about wrote it."""
-    return (("ce_source", b"/handraise/desk") in record.headers) == (place[0] in OF_DESK)
-
-
-def longest(copy: Copy, topic: str) -> tuple[Place, list[Stored]]:
-    """The partition of a topic in which its fold wrote most, and what that is."""
-    found = {
-        place: [it for it in copy.records(place) if is_of(place, it)] for place in copy.chunks if place[0] == topic
-    }
-    place = max(found, key=lambda each: len(found[each]))
-    return place, found[place]
-
-
-def fold_of(place: Place) -> str:
-    """Who writes there."""
-    return "desk-0" if place[0] in OF_DESK else f"leads-{place[1]}"
-
-
-def is_found(differences: list[Difference], place: Place) -> bool:
-    """Whether a difference is told of that topic's partition."""
-    return any((each.topic, each.partition) == place for each in differences)
 
 
 @pytest.mark.parametrize("topic", [*PUBLIC, "desk.waiting"])
@@ -217,15 +154,6 @@ def test_another_memory_is_found(recording: Recording, changelog: str, tmp_path:
         assert is_found(told.differences, place), kind
 
 
-def mail(copy: Copy) -> tuple[Place, list[Stored]]:
-    """An inbox, and the mail in it."""
-    for place, chunks in copy.chunks.items():
-        letters = [record for chunk in chunks if chunk.transactional for record in chunk.records]
-        if place[0] == "lead.events" and letters:
-            return place, letters  # type: ignore[return-value]
-    raise AssertionError("there is no mail")
-
-
 def test_mail_that_is_doubled_or_invented_is_found(recording: Recording) -> None:
     """A letter in a transaction that no fold wrote, at the end of an inbox: found, and told with what it says."""
     place, letters = mail(recording.copy)
@@ -247,7 +175,7 @@ def test_mail_that_is_missing_or_another_is_found(recording: Recording) -> None:
 def test_what_the_pump_brought_otherwise_is_found(recording: Recording, tmp_path: Path) -> None:
     """A lead that waits and was left out, or brought as another one, by whoever copies desk.waiting."""
     place, record = somewhere(recording.copy, "desk.waiting", random.Random(1))
-    for kind in ("doubled", "another value"):
+    for kind in ("missing", "another value"):
         told = of(recording, recording.copy.changed(place, record.offset, KINDS[kind]), "desk-0", tmp_path)
         assert is_found(told.differences, place), kind
     on_its_way = recording.copy.appended(place, record)
@@ -277,31 +205,28 @@ def test_what_a_person_did_without_is_done_without(recording: Recording, tmp_pat
 def test_what_compaction_took_is_told_and_what_it_leaves_is_compared(recording: Recording, tmp_path: Path) -> None:
     """A state that a later one of the same lead has replaced may be gone if its offset is empty; the last may not."""
     for topic in ("lead.state", *COMPACTED):
-        place, early, late = _replaced(recording.copy, topic)
-        compacted = of(
-            recording, recording.copy.changed(place, early.offset, KINDS["missing"], holes=1), fold_of(place), tmp_path
-        )
-        assert not compacted.differences and compacted.gone == {topic: 1}
-        never_written = of(
-            recording, recording.copy.changed(place, early.offset, KINDS["missing"]), fold_of(place), tmp_path
-        )
-        assert is_found(never_written.differences, place)
-        last_gone = of(
-            recording, recording.copy.changed(place, late.offset, KINDS["missing"], holes=1), fold_of(place), tmp_path
-        )
-        assert is_found(last_gone.differences, place)
+        place, early, late = replaced(recording.copy, topic)
+        for lost, holes in ((early, 1), (early, 0), (late, 1)):
+            copy = recording.copy.changed(place, lost.offset, KINDS["missing"], holes=holes)
+            told = of(recording, copy, fold_of(place), tmp_path)
+            if lost is early and holes:
+                assert not told.differences and told.gone == {topic: 1}
+            else:
+                assert is_found(told.differences, place)
 
 
-def _replaced(copy: Copy, topic: str) -> tuple[Place, Stored, Stored]:
-    """A record that a later one of its key replaces, and the last one of that key."""
-    for place in copy.chunks:
-        if place[0] == topic:
-            records = copy.records(place)
-            last = {record.key: record for record in records}
-            for record in records:
-                if last[record.key] is not record:
-                    return place, record, last[record.key]
-    raise AssertionError(f"nothing on {topic} was replaced")
+def test_a_tombstone_may_be_gone_too(recording: Recording, tmp_path: Path) -> None:
+    """Compaction takes the tombstone of a lead that is gone, after a while; its offset is empty then."""
+    place, tombstone = next(
+        (place, it)
+        for place in recording.copy.chunks
+        if place[0] == "lead.state"
+        for it in recording.copy.records(place)
+        if it.value is None
+    )
+    for holes in (0, 1):
+        copy = recording.copy.changed(place, tombstone.offset, KINDS["missing"], holes=holes)
+        assert is_found(of(recording, copy, fold_of(place), tmp_path).differences, place) == (not holes)
 
 
 @pytest.mark.parametrize("topic", [t for t in (*PUBLIC, "desk.waiting") if t not in ("lead.state", *COMPACTED)])
@@ -339,3 +264,127 @@ def test_a_changelog_of_another_inbox_is_told(recording: Recording) -> None:
     assert (not told.ok and len(told.unverified) == len(recording.copy.identities) and False) or "another" in str(
         told.unverified
     )
+
+
+# -- into a folder
+
+
+def test_it_is_what_was_published(recording: Recording, tmp_path: Path) -> None:
+    """Each transition, alert and assignment of the topics, and perhaps what nobody had folded yet; never twice."""
+    folder = folded(recording, tmp_path / "all")
+    for topic in FILES:
+        written = ids(folder, topic)
+        assert len(set(written)) == len(written)
+        assert set(published(recording.copy, topic)) <= set(written)
+
+
+def test_its_states_are_the_workers_memory(recording: Recording, tmp_path: Path) -> None:
+    """Under every lead that a worker remembers stands the same; the clocks may have gone on."""
+    remembered: dict[tuple[str, str], bytes | None] = {}
+    for topic, partition in recording.copy.chunks:
+        if topic == "leads.changelog":
+            for record in recording.copy.records((topic, partition)):
+                remembered[f"leads-{partition}", (record.key or b"").decode("latin-1")] = record.value
+    lines = (folded(recording, tmp_path / "all") / "states.jsonl").read_text().splitlines()
+    told: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in lines:
+        state = json.loads(line)
+        told[state["fold"], state["key"]] = state
+    of_leads = {place: value for place, value in remembered.items() if not place[1].startswith("\0")}
+    kept = {place for place, value in of_leads.items() if value is not None}
+    assert kept <= told.keys()
+    assert all(base64.b64decode(told[place]["memory"]) == remembered[place] for place in kept)
+    assert {state["is"] for place, state in told.items() if "is" in state} >= {"lead", "moved"}
+
+
+def test_two_parts_are_the_whole(recording: Recording, tmp_path: Path) -> None:
+    """What was said before a time and what was said from then on: together all, nothing twice; the end is the same."""
+    times = sorted(it.timestamp for it in recording.copy.records(("lead.events", 0)))
+    middle = times[len(times) // 2]
+    whole = folded(recording, tmp_path / "whole")
+    before, after = folded(recording, tmp_path / "a", until=middle), folded(recording, tmp_path / "b", since=middle)
+    for topic in FILES:
+        parts = [*ids(before, topic), *ids(after, topic)]
+        assert sorted(parts) == sorted(ids(whole, topic))
+        assert ids(before, topic) and ids(after, topic)
+    assert (after / "states.jsonl").read_bytes() == (whole / "states.jsonl").read_bytes()
+    assert (before / "states.jsonl").read_bytes() != (whole / "states.jsonl").read_bytes()
+
+
+def test_a_beginning_that_is_gone_is_told(recording: Recording, tmp_path: Path) -> None:
+    """What a lead is depends on all that was before: no folder is filled with half of it."""
+    cut = recording.copy.expired(("lead.events", 2), 3)
+    with (
+        Folder(tmp_path, recording.rules.rules) as out,
+        pytest.raises(Failure, match="partition 2: it begins at offset 3"),
+    ):
+        asyncio.run(replay(cut, recording.rules, None, None, out))
+    assert not (tmp_path / "hash").exists()
+
+
+# -- on Kafka itself
+
+
+def verified(place: Deployment, *words: str, **env: str) -> dict[str, Any]:
+    """What the command says to machines; it must find all equal."""
+    done = place.run("replay", "--verify", "--json", *words, **env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_several_processes_and_no_fused_multiplication(recording: Recording) -> None:
+    """Partitions divided among three processes, on a libm that rounds otherwise, as it does here: the same hash."""
+    has_fma = "fma" in Path("/proc/cpuinfo").read_text().split()
+    sums = [
+        subprocess.run([sys.executable, "-c", LIBM], env=env, capture_output=True, check=True).stdout
+        for env in (recording.place.env, recording.place.env | NO_FMA)
+    ]
+    assert (sums[0] != sums[1]) == has_fma
+    told = verified(recording.place, "--processes", "3", **NO_FMA)
+    here = outcome(recording)
+    assert (told["hash"], told["records"], told["compared"]) == (here.hash, here.records, here.as_data()["compared"])
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.chaos_long), 3])
+def test_other_workers_publish_the_same(recording: Recording, workers: int, tmp_path: Path) -> None:
+    """The same inbox, folded anew by one worker and by three: what they publish and remember is equal to the byte."""
+    with Deployment(recording.place.kafka, f"again{secrets.token_hex(4)}.", tmp_path) as place:
+        place.create_topics()
+        env = place.env | {"RECORDED": recording.place.prefix}
+        place.children += [
+            Child([], env, tmp_path / f"worker-{n}.log", module="tests.handraise.replay.again") for n in range(workers)
+        ]
+        inboxes = [("lead.events", partition) for partition in range(place.partitions)]
+        ends = {inbox: recording.copy.records(inbox)[-1].offset for inbox in inboxes}
+        until(lambda: all("partitions taken over" in each.log() for each in place.children), "all to have a share")
+        until(lambda: caught_up(place, ends), "all to be folded again")
+        for child in place.children:
+            child.stop()
+
+        async def run() -> list[Verified]:
+            async with recorded(settings_of(recording.place)) as there, recorded(settings_of(place)) as here:
+                topics = Mixed(there, here)
+                partitions, all_ends = await ends_of(topics, "")
+                plan = Plan(recording.rules, partitions, all_ends, tmp_path, lead_fold)
+                return [await verify(topics, plan.work(fold)) for fold in plan.folds[:-1]]
+
+        done = asyncio.run(run())
+        assert not [each.lines() for one in done for each in one.differences]
+        assert not [one.unverified for one in done if one.unverified]
+        assert sum(one.records for one in done) >= sum(len(recording.copy.records(inbox)) for inbox in inboxes)
+
+
+def test_a_difference_is_told_so_that_it_can_be_found(recording: Recording, tmp_path: Path) -> None:
+    """A record more on a topic: exit code 1, and where it is, whose word it should be and what it says."""
+    forged = recording.copy.records(("lead.alerts", 0))[0]
+    with Deployment(recording.place.kafka, recording.place.prefix, tmp_path) as place:
+        producer = Producer({"bootstrap.servers": place.kafka})
+        producer.produce(place.topic("lead.alerts"), forged.value, forged.key, 0, headers=forged.headers)
+        assert producer.flush(30) == 0
+        told = place.run("replay", "--verify")
+        assert told.returncode == 1, told.stdout
+        offset = recording.copy.ends["lead.alerts", 0].end
+        assert f"lead.alerts, partition 0, offset {offset}: a record is there that the inbox does" in told.stdout
+        assert dict(forged.headers)["ce_id"].decode() in told.stdout
+        assert "1 difference, 0 parts not verified" in told.stdout
