@@ -12,8 +12,8 @@ from tests.chaos.audit import Verdict
 from tests.chaos.company import ROOT
 
 REPORT = ROOT / "build" / "chaos.json"
-MOST_WORDS = 40
-"""Faults that the report tells in words."""
+MOST_WORDS = 20
+"""Findings of each sort that the report tells in words."""
 _FIGURES = {
     "lost": "lost",
     "doubled": "doubled (read committed, without looking at ids)",
@@ -52,7 +52,11 @@ def of(verdict: Verdict, struck: Iterable[tuple[float, str, str]], **more: Any) 
         "longest_pause_s": round(verdict.longest_pause_s, 2),
         "commit": commit(),
         "compared": dict(verdict.counts),
-        "words": verdict.faults()[:MOST_WORDS],
+        "words": [
+            words
+            for sort in (verdict.missing, verdict.doubled, verdict.without_cause, verdict.wrong, verdict.states)
+            for words in sort[:MOST_WORDS]
+        ],
         **more,
     }
 
