@@ -50,8 +50,8 @@ def chart(rows: Sequence[Row]) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect class="card" width="{_WIDTH}" height="{bottom + 62}" rx="10"/>',
         '<text class="title" x="24" y="34">CPU time of one event, in microseconds (less is better)</text>',
-        '<text class="quiet" x="24" y="56">decode, decayed score, alert on crossing, changelog; one core, '
-        f"the same events and Kafka; logarithmic scale; {_when(shown)}</text>",
+        '<text class="quiet" x="24" y="56">decode, decayed score, alert, changelog; one core, '
+        f"the same events; logarithmic scale; {_when(shown)}</text>",
     ]
     for tick in (tick for tick in _TICKS if low <= tick <= high):
         x = across(tick)

@@ -73,7 +73,7 @@ def test_latency(kafka: str) -> None:
 def test_replay(kafka: str) -> None:
     """What a worker has folded is verified, mail and all, by one process and by two."""
     for row in _rows(replay.run(kafka, leads=300, runs=1), 2):
-        assert row["compared_per_record"] > 1
+        assert row["compared_per_record"] > 0.2  # ticks are compared with nothing
         assert row["records_per_s"] > 0
 
 

@@ -77,7 +77,7 @@ class Front:
         writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool = False) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the latter at the front's own end
             while data := await reader.read(_PIECE):
                 if answers:
                     self.statuses.update(int(status) for status in _STATUS_LINE.findall(data))

@@ -360,7 +360,7 @@ def test_other_workers_publish_the_same(recording: Recording, workers: int, tmp_
         until(lambda: all("partitions taken over" in each.log() for each in place.children), "all to have a share")
         until(lambda: caught_up(place, ends), "all to be folded again")
         for child in place.children:
-            child.await_ready().stop()
+            child.stop()
 
         async def run() -> list[Verified]:
             async with recorded(settings_of(recording.place)) as there, recorded(settings_of(place)) as here:
