@@ -29,7 +29,8 @@ def take_at_most(place: Deployment, topic: str, size: int) -> None:
     """Set the size of batches that the broker takes for a topic."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     wanted = ConfigResource(ResourceType.TOPIC, place.topic(topic), incremental_configs=[entry])
-    for done in AdminClient({"bootstrap.servers": place.kafka}).incremental_alter_configs([wanted]).values():
+    admin = AdminClient({"bootstrap.servers": place.kafka})
+    for done in admin.incremental_alter_configs([wanted]).values():
         done.result(20)
 
 
