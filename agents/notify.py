@@ -161,16 +161,14 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned, self._failure = False, None
         try:
             await producer.start()
-            await self._settle(list(self._unrecorded.values()), producer, self._outbox)
+            await self._make_good(producer)
             consumer.subscribe([physical(NOTICES, self._config.prefix)], listener=self)
             await consumer.start()
             await self._work(
                 consumer, producer, _Sender(lambda: self._config, self._endpoints, hands, client, self._now_ms)
             )
         finally:
-            for task in self._sending:
-                task.cancel()
-            await asyncio.gather(*self._sending, return_exceptions=True)
+            await self._break_off()
             await asyncio.gather(
                 consumer.stop(), producer.stop(), hands.close(), client.aclose(), return_exceptions=True
             )
@@ -182,6 +180,9 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
         while self._failure is None:
             ours = frozenset(consumer.assignment()) if self._assigned else frozenset()
             if ours != known:
+                await self._break_off()  # whoever takes too long to end by itself would end behind what is read now
+                await producer.flush()
+                await self._make_good(producer)
                 await self._begin(consumer, ours)
                 known, committed = ours, {}
             if not ours:
@@ -271,6 +272,24 @@ class Notify(ConsumerRebalanceListener):  # type: ignore[misc]
             self.metrics.deliveries.labels(delivery.channel, delivery.status).inc()
             if delivery.late:
                 self.metrics.late.labels(delivery.channel).inc()
+
+    async def _break_off(self) -> None:
+        """Cut off what is under way: it is tried again."""
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def _make_good(self, producer: AIOKafkaProducer) -> None:
+        """Record what was sent and is not on record.
+
+        What was not acknowledged may have been written all the same, so that is looked up first.
+        """
+        if not self._unrecorded:
+            return
+        since_ms = min(each.at for each in self._unrecorded.values()) - _SLACK_MS
+        for each in await _deliveries(self._config, since_ms):
+            self._unrecorded.pop(each.delivery_id, None)
+        await self._settle(list(self._unrecorded.values()), producer, self._outbox)
 
     async def _commit(
         self, consumer: AIOKafkaConsumer, ours: frozenset[TopicPartition], committed: dict[TopicPartition, int]

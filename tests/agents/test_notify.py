@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from standardwebhooks import Webhook
 
 from agents.notify import Notify, NotifyConfig
@@ -212,6 +213,34 @@ async def test_a_crash_before_the_record(office: Office) -> None:
     ids = [str(each["Message-ID"]) for each in office.mail.messages]
     assert len(set(ids)) == count
     assert len(ids) - count <= 4 * 4, "only what was under way when it was cut off may come twice"
+
+
+async def test_a_record_whose_acknowledgement_is_lost(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was recorded although Kafka seemed to go away before it said so is not recorded again, nor sent again."""
+    lost: list[bytes] = []
+
+    class Forgetful(AIOKafkaProducer):  # type: ignore[misc]
+        async def send(self, topic: str, value: bytes, *rest: Any, **more: Any) -> Any:
+            acknowledged = await super().send(topic, value, *rest, **more)
+            if len(lost) == 3:
+                return acknowledged
+            lost.append(value)
+            await acknowledged
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(KafkaConnectionError("gone before it said anything"))
+            return failed
+
+    monkeypatch.setattr("agents.notify.AIOKafkaProducer", Forgetful)
+    office.mail.start()
+    await office.tell(*(office.notice() for _ in range(6)))
+    async with office.notify():
+        await until(lambda: _all_sent(office, 6), "all to be sent")
+        await office.tell(office.notice())
+        await until(lambda: _all_sent(office, 7), "the last one")
+    told = [each.delivery_id for each in await office.deliveries()]
+    assert len(lost) == 3
+    assert len(told) == len(set(told)) == 7
+    assert len(office.mail.messages) == 7
 
 
 async def _more(office: Office, before: int) -> bool:
