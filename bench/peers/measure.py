@@ -120,7 +120,8 @@ async def started(contender: Contender, task: Task, core: int | None) -> AsyncIt
     contestant = Started(process, log)
     try:
         if core is not None:
-            os.sched_setaffinity(process.pid, {core})
+            with contextlib.suppress(ProcessLookupError):  # it has ended already, which is told where it is waited for
+                os.sched_setaffinity(process.pid, {core})
         yield contestant
     finally:
         contestant.kill()

@@ -233,7 +233,7 @@ def test_the_demo_names_the_command_that_explains(handraise: Command, demo: Show
     printed = dict(each.split("=", 1) for each in environ.split())
     answer = handraise("explain", email, "--json", HANDRAISE_SECRETS=demo.environ["HANDRAISE_SECRETS"], **printed)
     told = json.loads(answer.out, parse_float=Decimal)
-    assert set(told) == {"score", "as_of", "rows"}
+    assert set(told) == {"score", "as_of", "model", "rows"}
     assert set(told["rows"][0]) == {"rule", "event_id", "at", "raw", "limited", "decayed", "device"}
     assert sum(row["decayed"] for row in told["rows"]) == told["score"] > 60
 
@@ -241,8 +241,8 @@ def test_the_demo_names_the_command_that_explains(handraise: Command, demo: Show
 def test_a_hot_lead_is_shown_for_people_and_machines(handraise: Command, demo: Shown) -> None:
     """`lead` has the JSON that other programs rely on, and the same in words."""
     told = json.loads(handraise("lead", "email:Elif.Demir@Kestrel-Foods.example", "--json", **demo.environ).out)
-    fields = ["id", "behaviour", "fit", "grade", "stage", "hot", "owner", "identifiers", "reasons", "moved_to"]
-    assert list(told) == [*fields, "duplicates"]
+    fields = ["id", "behaviour", "fit", "grade", "stage", "hot", "owner", "identifiers", "reasons"]
+    assert list(told) == [*fields, "model", "moved_to", "duplicates"]
     assert (told["hot"], told["stage"], told["fit"], told["moved_to"]) == (True, "mql", None, None)
     assert told["owner"] in {"ana", "ben"}
     assert told["behaviour"] > 60

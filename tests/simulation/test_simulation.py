@@ -17,7 +17,7 @@ from tests.simulation.world import arranged, carry_out
 
 SEEDS = 250
 """So many in a short run."""
-MOST_SEEDS = 500
+MOST_SEEDS = 1_000
 """Within so many each planted bug is found."""
 MANY_SEEDS = 20_000
 """So many in a long run, which begins at a million times HANDRAISE_CHAOS_SEED."""
@@ -62,7 +62,7 @@ def test_nothing_is_lost_doubled_or_wrong_in_many_runs() -> None:
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str) -> None:
-    """Some seed of the first few hundred fails if this is done wrong."""
+    """Some seed of the first thousand fails if this is done wrong."""
     assert any(run(draw(seed), BUGS[bug]).problems for seed in range(MOST_SEEDS)), bug
 
 
