@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -13,12 +14,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import start_kafka
@@ -140,6 +141,30 @@ async def preload(kafka: str, topic: str, parts: Mapping[int, Sequence[tuple[byt
                 await each
     finally:
         await producer.stop()
+
+
+@contextlib.asynccontextmanager
+async def first_seen(
+    kafka: str, topic: str, times: dict[str, float], isolation: str = "read_committed"
+) -> AsyncIterator[None]:
+    """Note meanwhile when the first record of each key was read (perf_counter)."""
+    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level=isolation, enable_auto_commit=False)
+    async with consumer:
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+
+        async def read() -> None:
+            async for record in consumer:
+                now = time.perf_counter()
+                times.setdefault((record.key or b"").decode(), now)
+
+        task = asyncio.create_task(read())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 class Usage(NamedTuple):

@@ -23,7 +23,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import uvloop
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench import kit
 from bench.kit import Row
@@ -185,7 +184,8 @@ class _Measurement:
         seen: dict[str, dict[str, float]] = {reader: {} for reader in _READERS}
         async with contextlib.AsyncExitStack() as stack:
             for reader, times in seen.items():
-                await stack.enter_async_context(self._reading(*_READERS[reader], times))
+                topic, isolation = _READERS[reader]
+                await stack.enter_async_context(kit.first_seen(self._kafka, self._prefix + topic, times, isolation))
             seen[_SCREEN] = {}
             await stack.enter_async_context(self._watching(seen[_SCREEN]))
             await self._send()
@@ -202,27 +202,6 @@ class _Measurement:
             reader: sorted(1e3 * (times[lead] - began) for lead, began in awaited[reader].items())
             for reader, times in seen.items()
         }
-
-    @contextlib.asynccontextmanager
-    async def _reading(self, topic: str, level: str, times: dict[str, float]) -> AsyncIterator[None]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, isolation_level=level, enable_auto_commit=False)
-        await consumer.start()
-        places = [TopicPartition(f"{self._prefix}{topic}", number) for number in range(kit.PARTITIONS)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-
-        async def read() -> None:
-            async for record in consumer:
-                now = time.perf_counter()
-                times.setdefault((record.key or b"").decode(), now)
-
-        task = asyncio.create_task(read())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await consumer.stop()
 
     @contextlib.asynccontextmanager
     async def _watching(self, times: dict[str, float]) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console import words
+from console import asgi, words
 from console.api import Api, Refused, refused
 from console.gather import Gather
 from console.guard import App, Guard, Receive, Scope, Send
@@ -45,7 +45,6 @@ _FOR_GOOD = 31_536_000
 _SILENT_MS = 7_000
 """The desk's ticks come every second; a takeover takes up to five."""
 _BEHIND_S = 2.0
-_GRACEFUL_S = 5
 
 
 Follow = Callable[[Callable[[Rules, DeskRules], None]], Coroutine[Any, Any, None]]
@@ -246,9 +245,7 @@ async def serve(
         await console.start()
         try:
             # Streams would never end by themselves.
-            await server.serve(
-                console.app, listener, _GRACEFUL_S, stop, started, proxy_headers=True, ending=console.hub.close
-            )
+            await asgi.serve(console.app, listener, stop, started, console.hub.close)
         finally:
             await console.close()
 

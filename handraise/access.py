@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 import tomllib
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from console import passwords as hashes
 from console.sessions import Sessions
 from handraise import keyfile, rules
+from handraise.clock import now_ms
 from handraise.failure import WRONG_USE, Failure
 from handraise.settings import Settings
 
@@ -85,7 +85,7 @@ def one_time_link(settings: Settings, rep: str, next: str = "/") -> str:
     """The URL that signs a person in to the console once, within ten minutes, and shows a page.  Raises Failure."""
     _person(settings, rep)
     sessions = Sessions(keyfile.id_key(settings, lambda _: None), lambda: passwords(settings))
-    token = sessions.link(rep, next, time.time_ns() // 1_000_000)
+    token = sessions.link(rep, next, now_ms())
     return f"http://{settings.console}/login?once={quote(token)}"
 
 

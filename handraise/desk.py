@@ -12,15 +12,14 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from handraise import output, words
+from handraise.clock import now_ms
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.memory import Memory, memory
 from handraise.settings import Settings
 from handraise.subscriber import subscribe
-from handraise.topics import unreachable
+from handraise.writer import writer
 from schemas.codec import encode
 from schemas.records import Activity, Assignment, Notice, Presence
 from schemas.topics import physical
@@ -73,7 +72,7 @@ async def act(
         reason=reason,
         note=note,
         channel=channel,
-        at=_now_ms(),
+        at=now_ms(),
         by=by,
     )
     return await _say(settings, activity)
@@ -81,22 +80,16 @@ async def act(
 
 async def be(settings: Settings, rep: str, state: str, until: int | None, by: str) -> Outcome:
     """Say that `rep` can be given work now, or cannot; `until` in ms.  Raises Failure."""
-    return await _say(settings, Presence(rep=rep, state=state, until=until, at=_now_ms(), by=by))
+    return await _say(settings, Presence(rep=rep, state=state, until=until, at=now_ms(), by=by))
 
 
 async def _say(settings: Settings, record: Activity | Presence) -> Outcome:
     async with (
         memory(settings, CHANGELOG) as remembered,
         subscribe(settings, [ASSIGNMENTS, NOTICES], beginning=False) as answers,
+        writer(settings, "handraise-desk") as producer,
     ):
-        producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, client_id="handraise-desk", acks="all")
-        try:
-            await producer.start()
-            told = await producer.send_and_wait(physical(INBOX, settings.prefix), encode(record), partition=0)
-        except (KafkaError, OSError) as error:
-            raise unreachable(settings.kafka, error) from error
-        finally:
-            await producer.stop()
+        told = await producer.send_and_wait(physical(INBOX, settings.prefix), encode(record), partition=0)
         await folded(settings, remembered, told.offset)
         values = [seen.value for seen in await answers.rest()]
     assignments = [each for each in values if isinstance(each, Assignment) and each.source_offset == told.offset]
@@ -162,7 +155,3 @@ def show_outcome(outcome: Outcome) -> None:
         output.say(words.record(notice))
     if not outcome.assignments and not outcome.notices:
         output.say("taken down; no request changed hands")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -6,23 +6,18 @@ folded it; the leads' workers are told in the same transaction, and each partiti
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
 from handraise import output, rules, words
+from handraise.clock import now_ms
 from handraise.desk import CHANGELOG, INBOX, folded
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.memory import memory
 from handraise.rules import RuleSet
 from handraise.settings import Settings
 from handraise.subscriber import subscribe
-from handraise.topics import unreachable
+from handraise.writer import writer
 from schemas.codec import encode
 from schemas.records import Promote, PublishedRules, Rejected
 from schemas.topics import physical
@@ -74,8 +69,8 @@ async def publish(settings: Settings, folder: Path, by: str) -> tuple[RuleSet, b
         )
     if found.version in (await known(settings)).sets:
         return found, False
-    record = PublishedRules(found.version, record_files(found.texts), _now_ms(), by)
-    async with _producer(settings) as producer:
+    record = PublishedRules(found.version, record_files(found.texts), now_ms(), by)
+    async with writer(settings, "handraise-rules") as producer:
         topic = physical(TOPIC, settings.prefix)
         await producer.send_and_wait(topic, encode(record), key=found.version.encode(), partition=0)
     return found, True
@@ -106,11 +101,11 @@ async def _promote(settings: Settings, there: Known, wanted: PublishedRules, by:
     former = there.in_force.version if there.in_force else None
     if former == wanted.version:
         return Promoted(wanted.version, former, changed=False)
-    record = encode(Promote(wanted.version, record_files(files_of(wanted)), _now_ms(), by))
+    record = encode(Promote(wanted.version, record_files(files_of(wanted)), now_ms(), by))
     async with (
         memory(settings, CHANGELOG) as remembered,
         subscribe(settings, [REJECTED], beginning=False) as refusals,
-        _producer(settings) as producer,
+        writer(settings, "handraise-rules") as producer,
     ):
         told = await producer.send_and_wait(physical(INBOX, settings.prefix), record, partition=0)
         await folded(settings, remembered, told.offset)
@@ -169,21 +164,3 @@ def show_promoted(done: Promoted) -> None:
     before = f"in place of {done.former}" if done.former else "in place of what each worker had in its folder"
     output.say(f"{done.version} is in force, {before}", "good")
     output.say("leads are judged anew when something happens to them; nobody is alerted by the change alone", "quiet")
-
-
-@asynccontextmanager
-async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka, client_id="handraise-rules", acks="all", enable_idempotence=True
-    )
-    try:
-        await producer.start()
-        yield producer
-    except (KafkaError, OSError) as error:
-        raise unreachable(settings.kafka, error) from error
-    finally:
-        await producer.stop()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

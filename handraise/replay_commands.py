@@ -38,6 +38,7 @@ def replay(
     Exit code 1 if a verification finds a difference, or cannot compare everything.
     """
     from handraise.replay import run
+    from handraise.replay.deployment import Outcome
 
     if events is not None and (verify or since or until):
         raise click.UsageError("--events folds a file: --from, --to and --verify are for what Kafka has")
@@ -47,7 +48,7 @@ def replay(
         raise click.UsageError("--from and --to choose what is written: give --out DIR")
     given = settings()
     rules_folder = folder or given.rules
-    done: list[run.Written | run.Outcome] = []
+    done: list[run.Written | Outcome] = []
     if events is not None and out is not None:
         done.append(run.from_file(given, events, rules_folder, out))
     elif out is not None:

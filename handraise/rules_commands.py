@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from handraise import output
 from handraise.options import as_json, by_name, run_to_end, settings
+
+if TYPE_CHECKING:
+    from handraise.promotion import Promoted
 
 
 @click.group("rules")
@@ -75,11 +80,7 @@ def rules_promote(version: str, by: str, as_json: bool) -> None:
     """Put a published set in force everywhere, from one record on; nobody is alerted by the change alone."""
     from handraise import promotion
 
-    done = run_to_end(promotion.promote(settings(), version, by))
-    if as_json:
-        output.document(promotion.promoted_as_data(done))
-    else:
-        promotion.show_promoted(done)
+    _put_in_force(promotion.promote(settings(), version, by), as_json)
 
 
 @rules_group.command("rollback")
@@ -89,7 +90,13 @@ def rules_rollback(by: str, as_json: bool) -> None:
     """Promote the set that was in force before the present one; a second time leads back to the present one."""
     from handraise import promotion
 
-    done = run_to_end(promotion.rollback(settings(), by))
+    _put_in_force(promotion.rollback(settings(), by), as_json)
+
+
+def _put_in_force(promoting: Coroutine[None, None, Promoted], as_json: bool) -> None:
+    from handraise import promotion
+
+    done = run_to_end(promoting)
     if as_json:
         output.document(promotion.promoted_as_data(done))
     else:

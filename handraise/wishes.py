@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from handraise import output
+from handraise.clock import now_ms
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.identifiers import ids_of
 from handraise.lookup import Asked, Found, find, key_for
@@ -24,6 +25,7 @@ from handraise.settings import Settings
 from handraise.subscriber import Subscriber, subscribe
 from handraise.suspicions import open_ones, suspicions
 from handraise.topics import unreachable
+from handraise.writer import writer
 from schemas.codec import encode
 from schemas.keys import partition_of
 from schemas.records import LeadDuplicate, Mail, Merge, NotTheSame, Rejected, Unmerge
@@ -60,7 +62,7 @@ async def merge(settings: Settings, one: Asked, other: Asked, by: str) -> Done:
                 CHECK_FAILED,
             )
         survivor, absorbed = sorted((each.id for each in both), key=order)
-        place = await office.say(absorbed, Merge(other=survivor, at=_now_ms(), by=by))
+        place = await office.say(absorbed, Merge(other=survivor, at=now_ms(), by=by))
         after = await office.settled(survivor)
         if not isinstance(await office.memory.state(absorbed), Moved):
             raise await office.refused(place, f"{absorbed} was not merged into {survivor}")
@@ -73,7 +75,7 @@ async def unmerge(settings: Settings, asked: Asked, by: str) -> Done:
         was, survivor = await office.memory.state(asked.id), await find(office.memory, asked)
         if not isinstance(was, Moved) or was.undo is None or not was.undo.frozen:
             raise _never_merged(asked, was, survivor)
-        place = await office.say(asked.id, Unmerge(at=_now_ms(), by=by))
+        place = await office.say(asked.id, Unmerge(at=now_ms(), by=by))
         if await office.still_parting(asked.id):
             raise Failure(
                 f"{asked.id} is not taken out of {survivor.id} yet",
@@ -101,7 +103,7 @@ async def not_the_same(settings: Settings, one: Asked, other: Asked, by: str) ->
             )
         for each in told:
             home = "e" + each.evidence_id[1:] if each.evidence_id.startswith("m_") else each.evidence_id
-            wish = NotTheSame(evidence=each.evidence_id, lead=each.lead_id, other=each.other_id, at=_now_ms(), by=by)
+            wish = NotTheSame(evidence=each.evidence_id, lead=each.lead_id, other=each.other_id, at=now_ms(), by=by)
             place = await office.say(home, wish)
         deadline = time.monotonic() + _REASON_PATIENCE_S
         while await _between(settings, *both):
@@ -206,22 +208,19 @@ class _Office:
 @asynccontextmanager
 async def _office(settings: Settings, *asked: Asked) -> AsyncIterator[_Office]:
     await key_for(settings, *asked)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, client_id="handraise-wishes", acks="all")
     # Uncommitted: what a worker is about to write to another lead counts, too.
     inbox = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka, client_id="handraise-wishes", isolation_level="read_uncommitted"
     )
-    async with memory(settings) as remembered, subscribe(settings, [REJECTED], beginning=False) as rejections:
+    async with (
+        memory(settings) as remembered,
+        subscribe(settings, [REJECTED], beginning=False) as rejections,
+        writer(settings, "handraise-wishes") as producer,
+    ):
         try:
-            await producer.start()
             await inbox.start()
             yield _Office(settings, remembered, producer, inbox, rejections)
         except (KafkaError, OSError) as error:
             raise unreachable(settings.kafka, error) from error
         finally:
-            await producer.stop()
             await inbox.stop()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

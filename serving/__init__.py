@@ -1,1 +1,1 @@
-"""What every HTTP server of the product shares: a port that is refused clearly, and a graceful end."""
+"""What both doors share."""

@@ -1,4 +1,4 @@
-"""An ASGI application behind uvicorn: its port, the signals that end it, and what is done before it ends."""
+"""What every HTTP server of the product shares: a port that is refused clearly, and a graceful end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import uvicorn
 
 Started = Callable[[str, int], None]
 """Called with host and port when the port is open."""
@@ -42,52 +39,6 @@ def listen(host: str, port: int, variable: str) -> Iterator[socket.socket]:
         yield listener
 
 
-async def serve(
-    app: Any,
-    listener: socket.socket,
-    graceful_s: int,
-    stop: asyncio.Event | None = None,
-    started: Started | None = None,
-    *,
-    proxy_headers: bool = False,
-    ending: Callable[[], None] | None = None,
-) -> None:
-    """Serve an ASGI application until `stop` is set, or SIGTERM or SIGINT come if there is none.
-
-    Requests in flight have `graceful_s` seconds to end; `ending` is called first, for streams that never end by
-    themselves.  With `proxy_headers` a proxy on this machine says whether visitors came by https.
-    """
-    if stop is None:
-        stop = asyncio.Event()
-        with stopped_by_signals(stop):
-            await serve(app, listener, graceful_s, stop, started, proxy_headers=proxy_headers, ending=ending)
-        return
-    loop = asyncio.get_running_loop()
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        proxy_headers=proxy_headers,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=graceful_s,
-    )
-    server = _Server(config, lambda: started(*listener.getsockname()[:2]) if started else None)
-    serving = loop.create_task(server.serve([listener]))
-    stopping = loop.create_task(stop.wait())
-    try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        if ending is not None:
-            ending()
-        server.should_exit = True
-        await serving
-
-
 @contextlib.contextmanager
 def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     """Have SIGTERM and SIGINT set `stop`: a second one does not cut short what the first one began.
@@ -113,22 +64,3 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that says when its port is open, and leaves signals alone: its own handling of them ends the process
-    before the application has finished."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port, then say so."""
-        await super().startup(sockets)
-        self._started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield

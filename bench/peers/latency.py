@@ -7,14 +7,13 @@ takes only what is committed.  Before it counts, a burst warms the contender up.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from bench import kit
 from bench.kit import Row
@@ -85,8 +84,8 @@ async def _measure(
     await events.put(kafka, stream)
     task = new_task(kafka, contender, stream, 0, 0, stream.count)
     await kit.create(kafka, [task.alerts, *({task.states} & {contender.states(task)})])
-    seen: dict[bytes, float] = {}
-    async with started(contender, task, core) as process, _reading(kafka, task.alerts, seen):
+    seen: dict[str, float] = {}
+    async with started(contender, task, core) as process, kit.first_seen(kafka, task.alerts, seen):
         await process.says("all")
         await steady.send(min(SETTLING_S, seconds))
         before, sent = process.cpu_s(), await steady.send(seconds)
@@ -108,7 +107,7 @@ class _Steady:
         self._values, self._fields = (calm, hot), (events.fields(calm), events.fields(hot))
         self._numbers = itertools.count(1)
         self._dice = random.Random(_SEED)
-        self.due: dict[bytes, float] = {}
+        self.due: dict[str, float] = {}
         """lead → when the event was due that makes it hot, of the last call."""
 
     def early(self, count: int) -> Pairs:
@@ -138,25 +137,5 @@ class _Steady:
         if number % ALERT_EVERY:
             return self._event(b"visitor-%d" % (number % VISITORS), is_hot=False)
         key = b"hot-%d" % number
-        self.due[key] = due
+        self.due[key.decode()] = due
         return self._event(key, is_hot=True)
-
-
-@contextlib.asynccontextmanager
-async def _reading(kafka: str, topic: str, seen: dict[bytes, float]) -> AsyncIterator[None]:
-    """Note when each alert was read."""
-    places = [TopicPartition(topic, number) for number in range(kit.PARTITIONS)]
-    async with AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level="read_committed") as consumer:
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-
-        async def read() -> None:
-            async for record in consumer:
-                seen.setdefault(record.key, time.perf_counter())
-
-        task = asyncio.create_task(read())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from handraise.clock import now_ms
 from handraise.demo.story import Act, iso
 from handraise.failure import CHECK_FAILED, Failure
 from handraise.settings import Address
@@ -64,7 +65,7 @@ class Sender:
         if link is None:
             link = self._local.connection = http.client.HTTPConnection(*self._gateway, timeout=_REQUEST_S)
         # sentAt is the tracker's own clock at this moment; by it the gateway corrects the events' times.
-        sent_at = iso(time.time_ns() // 1_000_000)
+        sent_at = iso(now_ms())
         body = json.dumps({"batch": [act.payload() for act in acts], "sentAt": sent_at, "writeKey": WRITE_KEY})
         link.request("POST", "/v1/batch", body.encode(), {"Content-Type": "application/json"})
         response = link.getresponse()

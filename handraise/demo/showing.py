@@ -14,6 +14,7 @@ from typing import Any
 from deploy.local import Servers
 from handraise import access, audit, output, rules, words
 from handraise.audit import Audit
+from handraise.clock import now_ms
 from handraise.demo import ledger as books
 from handraise.demo import requests as hands
 from handraise.demo import site, stage, watcher
@@ -137,7 +138,7 @@ class Showing:
     # -- the story
 
     async def _tell(self, sender: Sender, view: View, screen: Screen, parts: stage.Parts) -> None:
-        acts = self._story.history(_now_ms())
+        acts = self._story.history(now_ms())
         view.phase, view.progress = f"{HISTORY_DAYS} days of history", (0, len(acts))
         await self._history(sender, view, acts)
         view.progress, view.phase = None, "the console starts"
@@ -184,11 +185,11 @@ class Showing:
             seconds = time.monotonic() - begun
             view.phase, view.clock = "live visitors", _span(seconds, length_s)
             wanted = int(seconds * rate)
-            acts = [self._story.act(_now_ms(), *next(steps)) for _ in range(wanted - told)]
+            acts = [self._story.act(now_ms(), *next(steps)) for _ in range(wanted - told)]
             told = wanted
             while scenes and scenes[0].second <= seconds:
                 scene = scenes.pop(0)
-                acts.append(self._story.act(_now_ms(), scene.person, scene.call))
+                acts.append(self._story.act(now_ms(), scene.person, scene.call))
                 if scene.words:
                     screen.tell("", scene.words)
                 if scene.person == signed_in(MARTA_AT_WORK) and self._uniting is None:
@@ -315,10 +316,6 @@ def _link(own: Settings) -> str:
     """A link that signs a rep in, once, and leads to the site beside their queue."""
     people = rules.load(own.rules).desk.roster.people
     return access.one_time_link(own, REP if REP in people else next(iter(people)), next="/demo")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _span(seconds: float, length_s: float | None) -> str:

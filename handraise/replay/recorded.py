@@ -20,7 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from agents.lane.kafka_log import KafkaLog
-from agents.lane.log import Bounds, Headers, TopicIdentity
+from agents.lane.log import Bounds, CommittedRecord, Headers, TopicIdentity
 from handraise.replay.batches import Stopped
 from handraise.settings import Settings
 from handraise.topics import unreachable
@@ -31,24 +31,8 @@ _READ_COMMITTED = 1
 _PATIENCE_S = 30.0
 
 
-class StoredRecord(Protocol):
+class StoredRecord(CommittedRecord, Protocol):
     """A record as the log has it."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in the partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds since the epoch."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The key's bytes."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The value's bytes; None is a tombstone."""
 
     @property
     def headers(self) -> Headers:

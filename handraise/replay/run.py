@@ -11,7 +11,7 @@ from typing import Any
 from handraise import keyfile, output, rules
 from handraise.person import read_time
 from handraise.replay import deployment, window
-from handraise.replay.deployment import Outcome as Outcome
+from handraise.replay.deployment import Outcome
 from handraise.replay.lines import Lines
 from handraise.replay.offline import Deployment
 from handraise.replay.recorded import recorded

@@ -33,6 +33,7 @@ from schemas.records import (
 from schemas.topics import physical
 from tests.oracle import desk, replay
 from tests.oracle.compare import compare_alert, compare_state
+from tests.oracle.findings import Findings
 from tests.oracle.linked import Letter, Linked, strength
 from tests.oracle.naive import Event, Model
 from tests.oracle.replay import Record, Told, event_of
@@ -51,17 +52,11 @@ Pair = tuple[str, str, str]
 
 
 @dataclass
-class Verdict:
-    """What was found wrong, in words, and counts of what was compared."""
+class Verdict(Findings):
+    """What was found in partitions of the leads; told is also wrong with other points, level or reasons."""
 
-    missing: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    without_cause: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    """Told, but with other points, level or reasons."""
     states: list[str] = field(default_factory=list)
     """Final states that differ."""
-    counts: Counter[str] = field(default_factory=Counter)
     longest_pause_s: float = 0.0
     """The longest time from an event in the inbox to what it caused."""
     sent: Counter[Letter] = field(default_factory=Counter)
@@ -85,9 +80,8 @@ class Verdict:
 
     def add(self, other: Verdict) -> None:
         """Take another partition's findings in."""
-        for name in ("missing", "doubled", "without_cause", "wrong", "states"):
-            getattr(self, name).extend(getattr(other, name))
-        self.counts += other.counts
+        self.take(other)
+        self.states += other.states
         self.longest_pause_s = max(self.longest_pause_s, other.longest_pause_s)
         self.sent += other.sent
         self.received += other.received

@@ -29,7 +29,7 @@ from tests.chaos.reps import Rep
 from tests.chaos.web import Web
 from tests.oracle import desk, notices
 from tests.oracle.desk import DeskFound
-from tests.oracle.notices import NoticesFound
+from tests.oracle.findings import Findings
 from tests.oracle.readside import Said, expected
 from tests.oracle.replay import Record
 
@@ -88,11 +88,11 @@ class Judge:
         real = physical(name, PREFIX)
         return [await audit.read(self._bootstrap, real, n, with_ids=with_ids) for n in range(count)]
 
-    async def notices(self) -> NoticesFound:
+    async def notices(self) -> Findings:
         """Notices and deliveries, once all that was due is delivered."""
         now_ms = int(time.time() * 1000)
 
-        async def look() -> NoticesFound:
+        async def look() -> Findings:
             said, done = [await self._every(name) for name in ("desk.notices", "alert.deliveries")]
             arrived = {headers["webhook-id"].removeprefix(PREFIX) for _, headers, _ in self._outside.hooks.requests}
             return notices.judge(_flat(said), _flat(done), arrived, HOOK, now_ms)
@@ -128,16 +128,13 @@ class Judge:
             found[name] = sum([await _gaps(self._bootstrap, physical(name, PREFIX), n) for n in range(count)])
         return found
 
-    async def add(self, verdict: Verdict, desk_found: DeskFound, notices_found: NoticesFound) -> None:
+    async def add(self, verdict: Verdict, desk_found: DeskFound, notices_found: Findings) -> None:
         """Add the findings of all but the leads to those of the leads."""
-        for name in ("missing", "doubled", "without_cause", "wrong"):
-            getattr(verdict, name).extend(getattr(desk_found, name))
+        verdict.take(desk_found)
+        verdict.take(notices_found)
         missing, doubled = desk.passed_on_once(desk_found, verdict.copies)
-        verdict.missing += missing + notices_found.missing
-        verdict.doubled += doubled + notices_found.doubled
-        verdict.without_cause += notices_found.without_cause
-        verdict.counts += desk_found.counts
-        verdict.counts["notices"] += notices_found.due
+        verdict.missing += missing
+        verdict.doubled += doubled
         await self._promoted(verdict)
         await self._answered(verdict, desk_found)
         await self._own_audit(verdict, desk_found)

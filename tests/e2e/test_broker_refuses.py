@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +12,10 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from deploy.local import Kafka
-from schemas.codec import decode
-from schemas.records import Engagement
 from tests.e2e.books import audit
 from tests.e2e.deployment import Deployment, Supervisor, until
-from tests.e2e.reading import rows
+from tests.e2e.flow import Flow
 from tests.e2e.tally import Tally
-from tests.e2e.test_kafka_away import POSTERS, Poster
 
 TOO_SMALL, DEFAULT = 120, 1_048_588
 """Bytes that a batch may have: fewer than any has, and what Kafka takes by itself."""
@@ -72,39 +68,13 @@ def test_a_full_disk_stops_all_and_loses_nothing(
 ) -> None:
     """The broker's files cannot grow: it ends, trackers are told 503; with room again everything goes on, once."""
     broker = own_kafka()
-    place = deploy(kafka=broker.bootstrap)
-    place.create_topics()
-    worker, gateway = Supervisor(place, place.worker), Supervisor(place, place.gateway)
-    worker.child.await_ready()
-    url, stop = gateway.child.await_ready().url(), threading.Event()
-    posters = [Poster(url, number, stop) for number in range(POSTERS)]
-    for poster in posters:
-        poster.start()
-
-    def acknowledged() -> int:
-        return sum(len(poster.acknowledged) for poster in posters)
-
-    until(lambda: acknowledged() >= 200, "a steady flow")
+    flow = Flow(deploy(kafka=broker.bootstrap))
     assert broker.pid is not None
     # As on a full disk, each write fails from now on, in the middle of whatever is being written.
     resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-    until(lambda: all(poster.refused for poster in posters), "trackers to be told 503")
+    flow.until_refused()
     until(lambda: broker.pid is None, "the broker to give up its only disk")
-    until(lambda: not worker.ready(), "the worker to say that it cannot work")
-    at_the_worst = acknowledged()
+    until(lambda: not flow.worker.ready(), "the worker to say that it cannot work")
     broker.start()
-    until(lambda: acknowledged() >= at_the_worst + 400, "the flow to go on")
-    stop.set()
-    for poster in posters:
-        poster.join(30)
-        assert {answer.status_code for answer in poster.refused} == {503}
-    until(lambda: gateway.ready() and worker.ready(), "both to be ready again")
-    assert gateway.restarts == 0
-    inbox = [decode(row.value or b"") for row in rows(place.kafka, place.topic("lead.events"))]
-    arrived = {it.message_id for it in inbox if isinstance(it, Engagement)}
-    assert {each for poster in posters for each in poster.acknowledged} <= arrived
-    with Tally(place) as tally:
-        until(lambda: tally.folded() >= len(arrived), "all events to be folded")
-    worker.stop()
-    gateway.stop()
-    audit(place)
+    flow.until_more(400)
+    flow.close()

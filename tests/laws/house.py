@@ -38,12 +38,13 @@ ROOMS = {
         frozenset({"faust", "mode", "aiokafka", "prometheus_client", "structlog", "uvloop", "msgspec"})
         | frozenset({"redis", "httpx", "aiosmtplib"}),
     ),
-    "serving": Room(packages=frozenset({"uvicorn"})),
+    "serving": Room(),
     "gateway": Room(
         frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | _LOOKUPS | frozenset({"redis", "httptools"})
     ),
     "console": Room(
-        frozenset({"serving", "streams", "schemas"}), _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette"}
+        frozenset({"serving", "streams", "schemas"}),
+        _DATA | _HTTP | {"redis", "jinja2", "markupsafe", "sse_starlette", "uvicorn"},
     ),
     "handraise": Room(frozenset({"agents", "gateway", "console", "serving", "streams", "schemas", "deploy"}), None),
     "deploy": Room(),

@@ -13,20 +13,16 @@ from itertools import pairwise
 
 from schemas.codec import decode
 from schemas.records import Activity, Assignment, LeadAlert, LeadTransition, RaisedHand, Waited, Waiting
+from tests.oracle.findings import Findings
 from tests.oracle.replay import Record
 
 OVER = frozenset({"contacted", "won", "lost", "spam", "expired"})
 
 
 @dataclass
-class DeskFound:
-    """What is wrong, in words, and what was compared."""
+class DeskFound(Findings):
+    """What was found at the desk."""
 
-    missing: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    without_cause: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
     hands: dict[str, RaisedHand] = field(default_factory=dict)
     """By request id."""
     activities: set[str] = field(default_factory=set)

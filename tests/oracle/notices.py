@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 from schemas.codec import decode
 from schemas.records import Delivery, Notice
+from tests.oracle.findings import Findings
 from tests.oracle.replay import Record
 
 ENDS = frozenset({"sent", "dead", "skipped"})
 
 
-class NoticesFound(NamedTuple):
-    """What is wrong, in words; `due`: the notices that had to be delivered by then."""
-
-    missing: list[str]
-    doubled: list[str]
-    without_cause: list[str]
-    due: int
-
-
 def judge(
     notices: Sequence[Record], deliveries: Sequence[Record], arrived: Collection[str], endpoint: str, now_ms: int
-) -> NoticesFound:
+) -> Findings:
     """Compare.  Every notice is for the endpoint, too; `arrived`: ids of the notices that it was brought."""
     said = [it for record in notices if isinstance(it := decode(record.value or b""), Notice)]
     names = Counter(it.notice_id for it in said)
@@ -44,4 +35,4 @@ def judge(
     missing += [f"notice {id} was not brought to {endpoint}" for id in due if not ends[id]["webhook", endpoint]]
     for id, targets in ends.items():
         doubled += [f"notice {id} ended {count} times for {target}" for target, count in targets.items() if count > 1]
-    return NoticesFound(missing, doubled, without_cause, len(due))
+    return Findings(missing, doubled, without_cause, counts=Counter(notices=len(due)))

@@ -175,9 +175,9 @@ def test_notices_end_once() -> None:
     arrived = {it.notice_id for record in said if isinstance(it := decode(record.value or b""), Notice)}
 
     def judged(*given: object) -> list[bool]:
-        missing, doubled, without_cause, due = notices.judge(*given, "crm", later)  # type: ignore[arg-type]
-        assert due == len(said) > 3
-        return [bool(missing), bool(doubled), bool(without_cause)]
+        found = notices.judge(*given, "crm", later)  # type: ignore[arg-type]
+        assert found.counts["notices"] == len(said) > 3
+        return [bool(found.missing), bool(found.doubled), bool(found.without_cause)]
 
     assert judged(said, done, arrived) == [False, False, False]
     assert judged(said, done[1:], arrived) == [True, False, False]
