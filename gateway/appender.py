@@ -75,7 +75,7 @@ class _Lane:
         self.waiting: deque[tuple[_Receipt, Row]] = deque()
         self.wake = asyncio.Event()
         self.busy_since: float | None = None
-        """When the batch in flight was begun, by the loop's clock in seconds; None when there is none."""
+        """Since when what goes first waits for Kafka, by the loop's clock in seconds; None when nothing does."""
 
 
 class KafkaAppender:
@@ -137,7 +137,9 @@ class KafkaAppender:
             self._alarm = loop.call_at(deadline, self._lose_patience)
         for lane, row in zip(lanes, rows, strict=True):
             lane.waiting.append((receipt, row))
-            lane.wake.set()
+            if lane.busy_since is None:
+                lane.busy_since = now
+                lane.wake.set()
         try:
             await receipt.done
         finally:
@@ -180,7 +182,8 @@ class KafkaAppender:
 
     def _refuse_if_stuck(self, lanes: Iterable[_Lane], now: float) -> None:
         for lane in lanes:
-            if lane.busy_since is not None and now - lane.busy_since > self._patience_s:
+            # The same sum as a call's own deadline: whoever comes after the first that lost patience is told at once.
+            if lane.busy_since is not None and now >= lane.busy_since + self._patience_s:
                 waited = now - lane.busy_since
                 raise Unavailable(f"{lane.topic}/{lane.partition} has waited for Kafka for {waited:.0f} s")
 
@@ -223,14 +226,15 @@ class KafkaAppender:
         clock = asyncio.get_running_loop().time
         while True:
             await lane.wake.wait()
-            lane.busy_since = clock()
             producer = await self._connected()
             batch = self._fill(lane, builder := producer.create_batch())
             if batch:
                 await self._send(lane, producer, builder, batch)
-            if not lane.waiting:
+            if lane.waiting:
+                lane.busy_since = clock()
+            else:
                 lane.wake.clear()
-            lane.busy_since = None
+                lane.busy_since = None
 
     async def _send(
         self, lane: _Lane, producer: AIOKafkaProducer, builder: Any, batch: list[tuple[_Receipt, Row]]
@@ -333,9 +337,12 @@ class KafkaAppender:
                 await producer.stop()
         except Exception as error:
             log.warning("producer not stopped cleanly", error=repr(error))
-            # What stop() has not come to.  Left alone, it would go on looking for its batches' leaders.
+            # What stop() has not come to.  Left alone, it would go on looking for its batches' leaders, or wait for
+            # word of them, which nobody gives once the client is closed: so it is cancelled until it ends.
             await producer.client.close()
-            await producer._sender.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BREATH_S):
+                    await producer._sender.close()
 
 
 def _take_breath(client: Any) -> None:

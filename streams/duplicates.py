@@ -13,6 +13,7 @@ from typing import Protocol
 from schemas.codec import Undecodable
 from schemas.records import NotTheSame, Sighted
 from streams import links
+from streams.links import ID_SIZE
 from streams.publish import Publisher
 from streams.rules import DAY_S
 from streams.state import Lead, Match, Moved, State
@@ -24,6 +25,8 @@ MOST_MATCHED = 8
 MOST_SUSPECTS = 16
 """Leads that are reported as perhaps one with the owner of an address, by each sort of evidence."""
 MOST_APART = 64
+_CLAIMS = "eE"
+"""How the entries of those begin who gave an address that is another's: as they are, and as not the same after all."""
 _WORDS = {
     "m": "addresses that reach the same mailbox",
     "e": "both gave the same e-mail address",
@@ -64,16 +67,22 @@ class Duplicates:
             self._suspect(found.evidence, lead, other, at)
         _note(home, [found.evidence[0] + other for other in found.leads if other != lead])
 
-    def claimed(self, key: str, moved: Moved, other: str, at: int) -> None:
-        """Another lead has claimed an address, too."""
-        if "e" + other not in moved.suspects and "E" + other not in moved.suspects:
-            _note(moved, [*moved.suspects, "e" + other])
-            self._suspect(key, moved.to, other, at)
+    def claimed(self, key: str, moved: Moved, other: str, via: str | None, at: int) -> None:
+        """Another lead has claimed an address, too; by `via`, who was a part of it, or it of whom."""
+        claims = _parted(moved.suspects, other)
+        passed_on = (via or "") + other  # or it only has who claimed it before
+        if not any(entry[1:].startswith(other) or entry.endswith(passed_on) for entry in claims if entry[0] in _CLAIMS):
+            claims = [*claims, "e" + other]
+        self._report(key, (moved.to, moved.suspects), (moved.to, claims), at, other)
+        _note(moved, claims)
 
     def inherit(self, key: str, suspects: list[str], former: str, home: Lead | Moved, owner: str, at: int) -> None:
         """What was suspected of an address's former owner is suspected of its owner."""
-        kept = []
+        kept = [entry for entry in suspects if entry[0] in _CLAIMS]
+        self._report(key, (former, kept), (owner, kept), at, former)
         for entry in suspects:
+            if entry[0] in _CLAIMS:
+                continue
             evidence, other = entry[0].lower() + key[1:], entry[1:]
             if entry[0].islower():
                 self._resolve(evidence, former, other, at, former)
@@ -115,13 +124,15 @@ class Duplicates:
         if mail.evidence[1:] != key.decode()[1:]:
             raise Undecodable("bad_mail", f"the home of {mail.evidence} is not {key.decode()}")
         before = suspects_of(found)
+        if kind == "e":
+            self._claim_passed_on(key, found, home, mail, at)
+            return
         suspects = [entry for entry in before if entry[1:] != mail.via or entry[0].lower() != kind]
         apart = mail.via is not None and kind.upper() + mail.via in before
         if mail.via is not None and kind + mail.via in before:
             self._resolve(mail.evidence, mail.via, home, at, mail.via)
         is_new = mail.lead != home and not {kind + mail.lead, kind.upper() + mail.lead} & set(suspects)
-        # Who gave an address that is another's is noted when it claims it; here it may only have become another lead.
-        if is_new and home and (kind != "e" or mail.via is None or len(suspects) < len(before)):
+        if is_new and home:
             if apart:
                 suspects.append(kind.upper() + mail.lead)
             elif sum(entry[0] == kind for entry in suspects) < MOST_SUSPECTS:
@@ -130,6 +141,34 @@ class Duplicates:
         if suspects != before:
             _note(found, suspects)
             self._leads.keep(key, found, found.wake, published=False)
+
+    def _claim_passed_on(self, key: bytes, found: Lead | Moved, home: str, mail: Sighted, at: int) -> None:
+        """Who claimed an address is a part of another lead now, or of one lead fewer."""
+        before, lead, via = suspects_of(found), mail.lead, mail.via
+        if via is not None and links.order(lead) < links.order(via):
+            claims = [entry + lead if entry[0] in _CLAIMS and _holder(entry) == via else entry for entry in before]
+        else:
+            claims = _parted(before, lead)
+            # A claim is noted when it is made; here it may have been forgotten since.
+            is_known = any(_holder(entry) == lead for entry in claims if entry[0] in _CLAIMS)
+            if via is None and not is_known and sum(entry[0] == "e" for entry in claims) < MOST_SUSPECTS:
+                claims = [*claims, "e" + lead]
+        if claims != before:
+            self._report(key.decode(), (home, before), (home, claims), at, via or lead)
+            _note(found, claims)
+            self._leads.keep(key, found, found.wake, published=False)
+
+    def _report(
+        self, evidence: str, before: tuple[str, list[str]], after: tuple[str, list[str]], at: int, gone: str
+    ) -> None:
+        """Say which pairs are suspected no longer, and which are from now on; each is an owner and the claims on it."""
+        was, now = _pairs(*before), _pairs(*after)
+        for one, other in was:
+            if (one, other) not in now:
+                self._resolve(evidence, one, other, at, gone)
+        for one, other in now:
+            if (one, other) not in was:
+                self._suspect(evidence, one, other, at)
 
     def not_the_same(self, key: bytes, found: State | None, mail: NotTheSame, at: int) -> None:
         """Somebody says that two leads which share the evidence are two persons."""
@@ -140,7 +179,8 @@ class Duplicates:
             self._leads.keep(key, found, found.wake, published=False)
         elif isinstance(found, Lead | Moved):
             named = {mail.evidence[0] + mail.lead, mail.evidence[0] + mail.other}
-            _note(found, [entry.capitalize() if entry in named else entry for entry in suspects_of(found)])
+            suspects = suspects_of(found)
+            _note(found, [entry.capitalize() if entry[0] + _holder(entry) in named else entry for entry in suspects])
             self._leads.keep(key, found, found.wake, published=False)
         self._publisher.duplicate(mail.evidence, pair, "dismissed", at, f"{mail.by}: they are not the same")
 
@@ -157,6 +197,25 @@ class Duplicates:
 def suspects_of(found: Lead | Moved) -> list[str]:
     """Who may be one with the owner of an address."""
     return found.opened().suspects if isinstance(found, Lead) else found.suspects
+
+
+def _holder(entry: str) -> str:
+    """The lead that an entry is of: of a claim, whoever has the one that made it."""
+    return entry[-ID_SIZE:]
+
+
+def _parted(suspects: list[str], lead: str) -> list[str]:
+    """The entries when a lead is nobody's part: what it claimed, itself or by its parts, is its own again."""
+    return [
+        entry[: entry.index(lead) + ID_SIZE] if entry[0] in _CLAIMS and lead in entry else entry for entry in suspects
+    ]
+
+
+def _pairs(owner: str, suspects: list[str]) -> list[tuple[str, str]]:
+    """The owner of an address with each who claims it and was not said to be somebody else."""
+    apart = {_holder(entry) for entry in suspects if entry[0] == "E"} | {owner}
+    found = [_holder(entry) for entry in suspects if entry[0] == "e"] if owner else []
+    return list(dict.fromkeys(links.pair(owner, each) for each in found if each not in apart))
 
 
 def _note(home: Lead | Moved, suspects: list[str]) -> None:

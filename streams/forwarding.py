@@ -56,7 +56,7 @@ class Forwarding:
                 continue
             place = links.find(lead.links, id)
             # The strongest is not linked: the record came under its key, or was forwarded by it.
-            if number:
+            if number or (place >= 0 and links.is_brought(links.read(lead.links, place))):
                 place = self._see(key, lead, id, place, at)
             if links.is_device(id):
                 origin = place // links.SIZE + 1
@@ -86,8 +86,9 @@ class Forwarding:
         if place >= 0:
             known = links.read(lead.links, place)
             if known.status != LOST and at // RELINK_S <= known.seen // RELINK_S:
-                if at > known.seen or at < known.since:
-                    known = known._replace(seen=max(at, known.seen), since=min(at, known.since))
+                if at > known.seen or at < known.since or links.is_brought(known):
+                    status = OURS if links.is_brought(known) else known.status
+                    known = known._replace(seen=max(at, known.seen), since=min(at, known.since), status=status)
                     lead.links = links.write(lead.links, place, known)
                 return place
             # Who lost it was seen with it before another lead was, or it was another's that it was given back to.
@@ -105,7 +106,7 @@ class Forwarding:
     def claim(self, owner: str, link: links.Link, via: str | None = None) -> None:
         """Tell an identifier whose it is."""
         id, at = link.id, link.seen * 1_000
-        if links.is_shared(link):
+        if links.is_shared(link) or links.is_given_back(link):
             home = b"e" + id[1:] if id.startswith(b"m_") else id
             self._publisher.mail(home, Sighted(lead=owner, evidence=id.decode(), at=at, via=via))
         else:
@@ -226,7 +227,7 @@ class Forwarding:
         elif moved.undo is not None and moved.undo.parting:
             self._lost(owner, id, at, "moved", id)  # it asks again, until the lead lives that has been there before
         elif not links.is_device(key):
-            self._claimed(key, moved, owner, at)
+            self._claimed(key, moved, owner, via, at)
         elif (-at, links.order(owner)) < (-moved.at, links.order(former)):
             moved.to, moved.at = owner, at
             moved.before = [*moved.before, (at, former)][-MOST_FORMER:]
@@ -246,12 +247,12 @@ class Forwarding:
         moved.used = max(at, moved.used)
         self._leads.keep(key, moved, max(moved.used, self._leads.now) + MOVED_IDLE_S, published=False)
 
-    def _claimed(self, key: bytes, moved: Moved, owner: str, at: int) -> None:
+    def _claimed(self, key: bytes, moved: Moved, owner: str, via: str | None, at: int) -> None:
         """A second lead claims an address of a person: the first keeps it."""
         id, before = key.decode(), len(moved.owners)
         owners = _owners(moved, moved.to, owner)
         if owners <= MOST_OWNERS and not id.startswith("u_"):
-            self.duplicates.claimed(id, moved, owner, at)
+            self.duplicates.claimed(id, moved, owner, via, at)
         elif owners > MOST_OWNERS and len(moved.owners) > before:
             cause = f"over {MOST_OWNERS} leads have claimed it: claims are no longer reported"
             self._publisher.identity(key, "linking", "quarantined", max(at, self._leads.now), cause, moved.to, 0)
@@ -313,7 +314,7 @@ class Forwarding:
                 self.claim(key.decode(), link, mail.source)
                 if links.find(lead.links, link.id) < 0:
                     self._crowded(key, lead)
-            elif links.is_shared(link):
+            elif links.is_shared(link) or links.is_given_back(link):
                 self.claim(key.decode(), link, mail.source)
         self._leads.keep(key, lead, lead.wake, published=True)
         if lead.stage != stage:

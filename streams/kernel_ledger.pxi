@@ -190,6 +190,10 @@ cdef inline Py_ssize_t find_link(const Lead *lead, const uint8_t *id) noexcept n
     return place
 
 
+cdef inline bint is_contact(const uint8_t *id) noexcept nogil:
+    return id[0] == EMAIL or id[0] == PHONE
+
+
 cdef inline void write_link(uint8_t *entry, const uint8_t *id, int64_t since, int64_t seen, uint8_t status) noexcept nogil:
     memmove(entry, id, IDENTIFIER_SIZE)
     put_little_endian(entry + LINK_SINCE, since)
@@ -224,7 +228,7 @@ cdef bint see(
             lead.links_size += LINK_SIZE
             claims.places[claims.count] = place
             claims.count += 1
-        elif place > lead.links_size:
+        elif place > lead.links_size or (entry[LINK_STATUS] == ABSORBED and is_contact(entry)):
             return False
         elif number:
             if entry[LINK_STATUS] == LOST or at // RELINK_S > little_endian(entry + LINK_SEEN) // RELINK_S:

@@ -205,6 +205,7 @@ cdef bint unite_links(
     cdef uint8_t *ours
     cdef int64_t seen, since
     cdef bint held, their_held
+    cdef uint8_t status
     memset(place_of, 0, 256)
     for number in range(count + 1):
         if number < count:
@@ -221,11 +222,16 @@ cdef bint unite_links(
             if held == their_held:
                 seen = max(seen, little_endian(link + LINK_SEEN))
             since = min(little_endian(ours + LINK_SINCE), little_endian(link + LINK_SINCE))
-            write_link(ours, link, since, seen, min(ours[LINK_STATUS], link[LINK_STATUS]))
+            status = min(ours[LINK_STATUS], link[LINK_STATUS])
+            if status <= OURS and is_contact(link):
+                status = ABSORBED if ours[LINK_STATUS] == ABSORBED or ours[LINK_STATUS] == LOST else OURS
+            write_link(ours, link, since, seen, status)
         elif place == MOST_LINKS_SIZE:
             return False
         else:
             memcpy(ours, link, LINK_SIZE)
+            if ours[LINK_STATUS] <= OURS and is_contact(ours):
+                ours[LINK_STATUS] = ABSORBED
             lead.links_size += LINK_SIZE
         place_of[number + 1] = place // LINK_SIZE + 1
     if source[0] == DEVICE:  # what came from none of the other's devices came from its key

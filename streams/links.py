@@ -15,7 +15,7 @@ from schemas.wire import Undecodable
 from streams.rules import DAY_S
 
 ABSORBED = 0
-"""What was remembered under this id has come to this lead."""
+"""What was remembered under this id has come to this lead; or it is a contact that only its parts were seen with."""
 OURS = 1
 """What is said under this id is forwarded to this lead, or will be."""
 LOST = 2
@@ -23,6 +23,8 @@ LOST = 2
 REFUSED = 3
 """It belongs to another lead for good, or to nobody."""
 
+CONTACTS = (b"e_", b"p_")
+"""How the ids of addresses and telephone numbers begin: who was seen with one itself keeps it if its parts leave."""
 EVIDENCE = (b"m_", b"p_", b"n_")
 """How ids begin that are shared by leads which may be one."""
 MOST_LINKS = 128
@@ -32,6 +34,8 @@ RELINK_S = 30 * DAY_S
 _RANKS = {"u": 0, "e": 1, "a": 2}
 ID = re.compile(r"[ueampn]_[a-z2-7]{16}")
 """Ids of leads (u, e, a) and of evidence that two leads are one (m, p, n)."""
+ID_SIZE = 18
+"""Bytes, or characters, of an id."""
 _ENTRY = Struct("<18sIIB")
 SIZE = _ENTRY.size
 
@@ -78,9 +82,19 @@ def is_device(id: bytes) -> bool:
     return id.startswith(b"a_")
 
 
+def is_brought(link: Link) -> bool:
+    """True for a contact that, as far as is known, only the lead's parts were seen with."""
+    return link.status == ABSORBED and link.id.startswith(CONTACTS)
+
+
 def is_shared(link: Link) -> bool:
     """True for what others may have as well: evidence, and an address that is another's."""
     return link.id.startswith(EVIDENCE) if link.held else link.status == REFUSED and link.id.startswith(b"e_")
+
+
+def is_given_back(link: Link) -> bool:
+    """True for an address that the lead had from another one; its claim of it may still be on its way."""
+    return link.status == LOST and link.id.startswith(b"e_")
 
 
 def check(id: str, kinds: str) -> None:

@@ -15,7 +15,7 @@ class News(NamedTuple):
     identifiers: tuple[bytes, ...] = ()
     """Ids, the strongest first."""
     phone: str | None = None
-    """The telephone number, if the lead does not know it."""
+    """The telephone number, if the lead was not seen with it before, or has lost it since."""
     aliases: tuple[str, ...] = ()
     """Lead ids that an alias call says to be the same person."""
 
@@ -24,7 +24,7 @@ def read_news(key: bytes, lead: Lead | None, identifiers: tuple[bytes, ...], kin
     """What an event tells of who it is about beside its head; raises Undecodable before anything is changed."""
     phone: str | None = None
     for id in identifiers:
-        if id != key and (lead is None or links.find(lead.links, id) < 0):
+        if id != key and _is_new(lead, id):
             links.check(id.decode(), "ueampn")
             if id.startswith(b"p_"):
                 (phone,) = engagement_fields(value, "phone")
@@ -34,3 +34,11 @@ def read_news(key: bytes, lead: Lead | None, identifiers: tuple[bytes, ...], kin
         for alias in aliases:
             links.order(alias)
     return News(identifiers, phone, aliases)
+
+
+def _is_new(lead: Lead | None, id: bytes) -> bool:
+    place = -1 if lead is None else links.find(lead.links, id)
+    if lead is None or place < 0:
+        return True
+    link = links.read(lead.links, place)
+    return link.status == links.LOST or links.is_brought(link)

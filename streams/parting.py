@@ -120,7 +120,7 @@ class Parting:
         for link in links.entries(lead.links):
             if links.is_shared(link):
                 self._claim(key.decode(), link, None)
-            elif link.held:
+            elif link.held or links.is_given_back(link):
                 self._claim(key.decode(), link, moved.to)
         self._leads.judge(key, lead, as_of)
 

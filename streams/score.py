@@ -117,7 +117,7 @@ def _safe_step(lead: Lead, rules: Rules, mark: int, at: int) -> int:
         else:
             uncapped_rate += group_rate
         score += min(points, cap)
-    if to_millipoints(score) < mark:
+    if min(to_millipoints(score), rules.cap) < mark:
         return -1
     # Rounding makes half a milli-point of the mark; an eighth stays as a margin for the steps of the decay table.
     slack = max(score - (mark << FRACTION_BITS) + (3 << FRACTION_BITS - 3), 0) << _RATE_BITS

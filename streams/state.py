@@ -169,7 +169,8 @@ class Moved(msgspec.Struct, array_like=True, tag="M", gc=False):
     """None if nobody's wish has brought anybody here."""
     suspects: list[str] = []
     """Leads that may be one with its owner, by this e-mail address: the letter of the evidence and the lead's id; a
-    capital letter where somebody has said that they are not the same."""
+    capital letter where somebody has said that they are not the same.  Who claimed the address, `e`, is followed by
+    those whose part it has become, one after the other, so that it can be taken out of them again."""
     before: list[tuple[int, str]] = []
     """Of a device, its latest former owners, oldest first, each with the time until which it was theirs."""
 

@@ -27,7 +27,7 @@ from streams.ledger import (
     rebuild,
 )
 from streams.lifecycle import STAGES
-from streams.links import ABSORBED, ID, LOST, MOST_LINKS, Link, is_shared
+from streams.links import ABSORBED, CONTACTS, ID, LOST, MOST_LINKS, OURS, REFUSED, Link, is_shared
 from streams.rules import DAY_S, Rules, has_key
 from streams.state import END, Known, Lead, Rest, Visits, pack
 
@@ -189,29 +189,50 @@ def give_back(lead: Lead, other: Lead, source: bytes, rules: Rules) -> list[Link
             lead.base[channel] -= total
     # What clears and is its own is among its events, where the clearing is found again.
     lead.cleared = {group: then for group, then in lead.cleared.items() if then != other.cleared.get(group)}
-    later = []
+    later, contacts = [], set[bytes]()
     for theirs in [*links.entries(other.links), Link(source, 0, _EVER, ABSORBED)]:
         place = links.find(lead.links, theirs.id)
         if place < 0:
             continue
         ours = links.read(lead.links, place)
+        stays, has_given = True, _has_given(ours, theirs)
         if is_shared(theirs) and ours.held == theirs.held:
             # It has seen it before or after, too, or knows of it from the other one alone.
-            is_own = ours.seen > theirs.seen or ours.since < theirs.since
+            stays = has_given or ours.seen > theirs.seen or ours.since < theirs.since
         elif ours.held and theirs.held:
-            is_own = ours.seen > theirs.seen
-            later += [ours] if is_own else []
-        else:
-            continue
-        if not is_own:
+            stays = ours.seen > theirs.seen
+            later += [ours] if stays else []
+        if has_given or (stays and ours.status != LOST):
+            contacts.add(theirs.id)
+        if not stays:
             lead.links = links.write(lead.links, place, ours._replace(status=LOST))
-    theirs_known = {(each.kind, each.value, each.since) for each in other.known}
+    theirs_known = {(each.kind, each.value, each.since) for each in other.known} - _known_as(other, source, contacts)
     lead.keep(known=[each for each in lead.known if (each.kind, each.value, each.since) not in theirs_known])
     emails = [each.value for each in lead.known if each.kind == "e"]
     if lead.email not in emails:
         lead.email = emails[-1] if emails else None
     rebuild(lead, rules)
     return later
+
+
+def _has_given(ours: Link, theirs: Link) -> bool:
+    """True for a contact that the lead was seen with itself: it came not by the other one, or by none of its parts."""
+    return ours.id.startswith(CONTACTS) and (ours.status == OURS or (ours.status == REFUSED and theirs.held))
+
+
+def _known_as(lead: Lead, key: bytes, ids: set[bytes]) -> set[tuple[str, str, int]]:
+    """What is known of a lead's contacts that have these ids; both are in the order in which they came."""
+    found: set[tuple[str, str, int]] = set()
+    for prefix in CONTACTS:
+        entries = [Link(key, 0, 0, OURS), *links.entries(lead.links)]
+        are_meant = [link.id in ids for link in entries if link.id.startswith(prefix) and link.status != LOST]
+        known = [each for each in lead.known if each.kind == prefix[:1].decode()]
+        if len(known) != len(are_meant):  # there was no room for some: which is which cannot be told
+            are_meant = [any(are_meant)] * len(known)
+        found |= {
+            (each.kind, each.value, each.since) for each, is_meant in zip(known, are_meant, strict=True) if is_meant
+        }
+    return found
 
 
 class _Event(NamedTuple):
@@ -266,11 +287,16 @@ def _unite_links(lead: Lead, key: bytes, other: Lead, source: bytes, at: int) ->
             place = len(lead.links)
             if place >= MOST_LINKS * links.SIZE:
                 continue
+            if link.held and link.id.startswith(CONTACTS):
+                link = link._replace(status=ABSORBED)
         else:
             ours = links.read(lead.links, place)
             # Who lost it was not the last to be seen with it.
             seen = max((each.seen for each in (ours, link) if each.held), default=max(ours.seen, link.seen))
-            link = Link(link.id, min(ours.since, link.since), seen, min(ours.status, link.status))
+            status = min(ours.status, link.status)
+            if status <= OURS and link.id.startswith(CONTACTS):
+                status = ABSORBED if ours.status in (ABSORBED, LOST) else OURS
+            link = Link(link.id, min(ours.since, link.since), seen, status)
         lead.links = links.write(lead.links, place, link)
         place_of[number] = place // links.SIZE + 1
     return place_of

@@ -147,3 +147,14 @@ async def test_memory_is_bounded(bench: Bench) -> None:
     bench.back()
     await asyncio.gather(*waiting, return_exceptions=True)
     await accepted_again(bench, rows("later", 20, 50_000))
+
+
+@pytest.mark.parametrize("bench", ["kafka"], indirect=True)
+async def test_it_closes_in_bounded_time_while_the_broker_is_away(bench: Bench) -> None:
+    """With a batch under way, and nobody who could take it: closing gives up what waits, and ends."""
+    bench.away()
+    with pytest.raises(Unavailable):
+        await bench.appender.append(rows("lost", 40))
+    assert isinstance(bench.appender, KafkaAppender)
+    async with asyncio.timeout(PATIENCE_S * 6):
+        await bench.appender.close()

@@ -132,7 +132,9 @@ class Linked(Partition):
             elif key.startswith("a_") and later:
                 address.before.append((at_s, address.to))
                 address.to, address.at_s, address.frozen = link.owner, at_s, None
-            elif key.startswith("e_") and link.via not in self.claims[key]:
+            elif key.startswith("e_") and not (
+                link.via in self.claims[key] and strength(link.owner) < strength(link.via)  # it has who claimed it
+            ):
                 self.claims[key].add(link.owner)
             address.owners.add(link.owner)
             assert len(address.owners) <= MOST_OWNERS, "the stories know no such device"

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import decode
-from schemas.records import Engagement, LeadAlert, LeadState, LeadTransition, Quarantined, Rejected
+from schemas.records import Engagement, LeadAlert, LeadDuplicate, LeadState, LeadTransition, Quarantined, Rejected
+from streams.contact import reachable
 from tests.oracle.compare import compare_alert, compare_state
-from tests.oracle.linked import Linked
+from tests.oracle.linked import Linked, strength
 from tests.oracle.replay import event_of, words
 from tests.streams.harness import SMALL, naive
 from tests.streams.network import Network
-from tests.streams.people import story
+from tests.streams.people import family, story
 
 SEEDS = st.integers(0, 10**9)
 
@@ -46,7 +47,7 @@ def test_both_tell_the_same(merges: bool, seed: int, schedule: int) -> None:
     """
     network = Network(schedule, SMALL).run(story(seed, 200, contests=False, merges=merges, undo=merges))
     told = linked(network)
-    model = naive(SMALL)
+    model, leads = naive(SMALL), network.leads()
     for partition, oracle in enumerate(told):
         published = said(network, partition)
         changes = Counter(
@@ -73,5 +74,29 @@ def test_both_tell_the_same(merges: bool, seed: int, schedule: int) -> None:
             state = decode(last[lead.lead_id.encode()] or b"")
             assert isinstance(state, LeadState)
             compare_state(state, lead, model)
+            assert reachable(leads[lead.lead_id]) == (lead.mailed or lead.phoned)
     sent = Counter(letter for oracle in told for _, letter in oracle.sent)
     assert sent == sum((oracle.received for oracle in told), Counter())
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=SEEDS, schedule=SEEDS)
+def test_both_suspect_the_same(seed: int, schedule: int) -> None:
+    """Whoever gave an address that is another's is suspected to be its owner, as the leads that both are in the end."""
+    network = Network(schedule, SMALL).run(family(seed))
+    told, last = linked(network), dict[tuple[str, ...], str]()
+    for it in network.said(LeadDuplicate):
+        last[it.evidence_id, it.lead_id, it.other_id] = it.status
+    homes = {key: address.to for oracle in told for key, address in oracle.addresses.items()}
+
+    def home(id: str) -> str:
+        return home(homes[id]) if id in homes else id
+
+    wanted = {
+        (address, *sorted((home(address), home(claimant)), key=strength))
+        for oracle in told
+        for address, claimants in oracle.claims.items()
+        for claimant in claimants
+        if home(address) != home(claimant)
+    }
+    assert {each for each, status in last.items() if status == "suspected"} == wanted

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.oracle.naive import DAY_S
 from tests.streams.harness import MONDAY, Time
-from tests.streams.network import Act, Step, Wish
+from tests.streams.network import Act, Step, Wish, id_of
 
 _THINGS: list[tuple[str, str, tuple[tuple[str, Any], ...]]] = [
     *[("page_view", asset, ()) for asset in ("/", "/c", "/skip/this", "/jobs")],
@@ -105,4 +105,25 @@ def story(seed: int, most: int, *, contests: bool = True, merges: bool = True, u
             steps.append(crowd.merge(skewed_s, f"m{n}"))
         else:
             steps.append(crowd.act(skewed_s, f"n{n}"))
+    return steps
+
+
+def family(seed: int) -> list[Step]:
+    """Fifty acts of two or three people whom somebody merges and parts, again and again; some share what they have."""
+    chance = Random(f"family {seed}")
+    people = ("ana", "ben", "eva")[: chance.choice([2, 3, 3])]
+    shares, at_s, steps = chance.random() < 0.3, MONDAY, list[Step]()
+    for n in range(50):
+        at_s += chance.choice([60, 600, 7_200, 20_000])
+        who, what = chance.choice(people), chance.random()
+        own = "family" if shares else who
+        if what < 0.15 and not shares:
+            one, other = sorted(chance.sample(people, 2), key=lambda each: id_of(f"u:{each}"))
+            steps.append(Wish(f"u:{other}", f"u:{one}", at_s))
+        elif what < 0.3 and not shares:
+            steps.append(Wish(f"u:{who}", at_s=at_s))
+        else:
+            kind, asset, properties = chance.choice(_THINGS)
+            act = Act(at_s, kind, asset, device=own, name=f"n{n}", properties=properties)
+            steps.append(replace(act, user=who, email=f"{own}@c.example") if what < 0.65 else act)
     return steps

@@ -54,6 +54,21 @@ def test_what_was_brought_is_suspected_of_whom_it_goes_back_to(evidence: str, fi
     assert last(network).get(pair(evidence, FIRST, SECOND)) != "suspected"
 
 
+def test_who_claimed_an_address_and_has_had_it_since_is_suspected_again_when_its_owner_leaves() -> None:
+    """The survivor has absorbed who claimed the address, then its owner, who is taken out again."""
+    network = Network().tell(act(0, SECOND, email=MAIL), act(1, THIRD, email=MAIL), act(2, SECOND, email=MAIL))
+    network.tell(act(2, FIRST), *(Wish(f"u:{each}", f"u:{FIRST}", MONDAY + 3) for each in (THIRD, SECOND)))
+    assert set(last(network).values()) == {"resolved"}
+    network.tell(Wish(f"u:{SECOND}", at_s=MONDAY + 4))
+    assert [each for each, status in last(network).items() if status == "suspected"] == [
+        pair("email_claimed", FIRST, SECOND)
+    ]
+    network.tell(Wish(f"u:{THIRD}", at_s=MONDAY + 5))
+    assert [each for each, status in last(network).items() if status == "suspected"] == [
+        pair("email_claimed", SECOND, THIRD)
+    ]
+
+
 def test_who_claimed_an_address_is_suspected_of_whoever_has_it() -> None:
     """The owner becomes a part of somebody, then the one who claimed it: no suspicion is left under an old id."""
     network = Network().tell(act(0, SECOND, email=MAIL), act(1, THIRD, email=MAIL), act(2, FIRST))

@@ -114,6 +114,14 @@ def test_hot_leads_cool_by_a_promotion() -> None:
     assert heat(box)[1:] == [(8, "cold", None)]
 
 
+def test_who_has_far_more_points_than_count_cools_by_a_promotion() -> None:
+    """A mark above the cap of all points is never reached, whatever the points would be without it."""
+    clicks, pages = [[Did(MONDAY + n, kind, f"/{n}") for n in range(3, 6)] for kind in ("click", "page_view")]
+    hot = [FORM, LONG, Did(MONDAY + 2, "download", "PAPERS"), *clicks, *pages]
+    box = Box(SMALL).feed(records([*hot, VARIANTS["hot never"], Time(MONDAY + 10)]))
+    assert [after for _, after, _ in heat(box)] == ["hot", "cold"]
+
+
 def test_who_comes_before_the_first_tick_cools_at_it() -> None:
     """Before any tick nobody is looked at: whom an event brings under the new rules first is looked at in time, too."""
     hot = [FORM, LONG, Did(MONDAY + 2, "download", "PAPERS")]
