@@ -33,7 +33,10 @@ class _Reader:
     """Gives out a few chunks at a time."""
 
     def __init__(self, chunks: Sequence[Chunk], bounds: Bounds, start: int) -> None:
-        rest = dropwhile(lambda chunk: not chunk.records or chunk.records[-1].offset < start, chunks)
+        def is_before(chunk: Chunk) -> bool:
+            return chunk.records[-1].offset < start if chunk.records else start > bounds.first
+
+        rest = dropwhile(is_before, chunks)
         self._chunks = [chunk._replace(records=[it for it in chunk.records if it.offset >= start]) for chunk in rest]
         self.position, self.stable, self.high = start, bounds.end, bounds.end
 

@@ -69,7 +69,7 @@ def mail(copy: Copy) -> tuple[Place, list[Stored]]:
 
 
 def replaced(copy: Copy, topic: str) -> tuple[Place, Stored, Stored]:
-    """A record of a fold that one of its key replaces in another transaction, and the last one of that key."""
+    """A record of a fold that one of its key replaces in another transaction, and the last one of that key: a value."""
     for place in copy.chunks:
         if place[0] == topic:
             batches, records = 0, list[tuple[int, Stored]]()
@@ -79,7 +79,7 @@ def replaced(copy: Copy, topic: str) -> tuple[Place, Stored, Stored]:
             last = {record.key: (batch, record) for batch, record in records}
             for batch, record in records:
                 following = [n for n, it in records if it.key == record.key and it.offset > record.offset]
-                if following and following[0] > batch:
+                if following and following[0] > batch and last[record.key][1].value is not None:
                     return place, record, last[record.key][1]
     raise AssertionError(f"nothing on {topic} was replaced")
 
