@@ -25,6 +25,8 @@ MOST_MATCHED = 8
 MOST_SUSPECTS = 16
 """Leads that are reported as perhaps one with the owner of an address, by each sort of evidence."""
 MOST_APART = 64
+MOST_HOLDERS = 16
+"""Leads, each a part of the next, that are remembered to hold a claim; of more, those in between are forgotten."""
 _CLAIMS = "eE"
 """How the entries of those begin who gave an address that is another's: as they are, and as not the same after all."""
 _WORDS = {
@@ -146,7 +148,9 @@ class Duplicates:
         """Who claimed an address is a part of another lead now, or of one lead fewer."""
         before, lead, via = suspects_of(found), mail.lead, mail.via
         if via is not None and links.order(lead) < links.order(via):
-            claims = [entry + lead if entry[0] in _CLAIMS and _holder(entry) == via else entry for entry in before]
+            claims = [
+                _passed_on(entry, lead) if entry[0] in _CLAIMS and _holder(entry) == via else entry for entry in before
+            ]
         else:
             claims = _parted(before, lead)
             # A claim is noted when it is made; here it may have been forgotten since.
@@ -202,6 +206,12 @@ def suspects_of(found: Lead | Moved) -> list[str]:
 def _holder(entry: str) -> str:
     """The lead that an entry is of: of a claim, whoever has the one that made it."""
     return entry[-ID_SIZE:]
+
+
+def _passed_on(entry: str, lead: str) -> str:
+    """The entry of a claim whose holder has become a part of a lead: who made it, and the latest whose part that is."""
+    first, rest = entry[: 1 + ID_SIZE], entry[1 + ID_SIZE :]
+    return first + (rest + lead)[-MOST_HOLDERS * ID_SIZE :]
 
 
 def _parted(suspects: list[str], lead: str) -> list[str]:

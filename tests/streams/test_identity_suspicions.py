@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from schemas.codec import encode
@@ -108,3 +110,18 @@ def test_not_the_same_goes_with_both() -> None:
     network.write(home.encode(), encode(NotTheSame(home, *two, (MONDAY + 3) * 1000, "eva"))).settle()
     network.tell(act(4, THIRD, email=MAIL), Wish(f"u:{SECOND}", f"u:{FIRST}", MONDAY + 5))
     assert last(network) == {pair("email_claimed", SECOND, THIRD): "dismissed"}
+
+
+def test_a_claim_that_goes_from_lead_to_lead_takes_bounded_room() -> None:
+    """Each user becomes a part of the next by an alias; the suspicion goes along, and back to the first."""
+    names = sorted((f"user {n}" for n in range(60)), key=lambda name: id_of(f"u:{name}"), reverse=True)
+    claimant, owner = names[0], names.pop()
+    network = Network().tell(act(0, owner, email=MAIL), act(1, claimant, email=MAIL), *(act(2, each) for each in names))
+    network.tell(*(Wish(f"u:{one}", f"u:{other}", MONDAY + 3 + n) for n, (one, other) in enumerate(pairwise(names))))
+    assert last(network)[pair("email_claimed", owner, names[-1])] == "suspected"
+    assert list(last(network).values()).count("suspected") == 1
+    [entry] = network.moved()[id_of(f"e:{MAIL}")].suspects
+    assert len(entry) < 400
+    network.tell(Wish(f"u:{claimant}", at_s=MONDAY + 100))
+    assert last(network)[pair("email_claimed", owner, claimant)] == "suspected"
+    assert list(last(network).values()).count("suspected") == 1
