@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,12 +213,14 @@ def test_two_hundred_hands_under_kills(opened: Callable[[str], Desk]) -> None:
     desk.stop()
 
 
-def wait_at_the_desk(place: Deployment, numbers: Iterable[int]) -> None:
-    """Write mail to the desk as leads that got hot do."""
+def wait_at_the_desk(place: Deployment, numbers: Iterable[int], reason: str = "hot") -> None:
+    """Write mail to the desk as leads do that got hot, or qualified."""
     producer = Producer({"bootstrap.servers": place.kafka})
     for number in numbers:
         lead = place.lead("u", f"visitor-{number}")
-        waiting = Waiting(lead, "hot", time.time_ns() // 1_000_000, 61_000, 1, "DK", None, ("looked at Pricing",), 0, 0)
+        waiting = Waiting(
+            lead, reason, time.time_ns() // 1_000_000, 61_000, 1, "DK", None, ("looked at Pricing",), 0, 0
+        )
         where = partition_of(lead.encode(), place.partitions)
         producer.produce(place.topic("desk.waiting"), encode(waiting), lead.encode(), where)
         producer.poll(0)
@@ -239,6 +242,31 @@ def test_what_waits_arrives_once_under_kills(opened: Callable[[str], Desk]) -> N
     assert len(firsts) == len({each.request_id for each in firsts}) == 1_200
     assert {each.follow_up_class for each in firsts} == {"hot_lead"}
     until(desk.ready, "the last desk")
+    desk.stop()
+
+
+@pytest.mark.chaos_long
+@pytest.mark.timeout(900)
+def test_hands_do_not_wait_behind_leads(opened: Callable[[str], Desk]) -> None:
+    """100,000 qualified leads wait for the desk: 200 who raise a hand meanwhile are answered before, each once."""
+    shop, hands, leads = opened(ALWAYS), 200, 100_000
+    wait_at_the_desk(shop.place, range(hands, hands + leads), "mql")
+    desk = worker(shop.place)
+    until(shop.said, "the desk to be at work")
+    post(shop.gateway, *(hand(number) for number in range(hands)))
+    raised = {shop.place.lead("u", f"visitor-{number}") for number in range(hands)}
+
+    def answered() -> set[str]:
+        return {each.lead_id for each in shop.said()}
+
+    first = until(lambda: found if raised <= (found := answered()) else set(), "all hands to be answered")
+    assert len(first - raised) < leads
+    until(lambda: len(answered()) == hands + leads, "all leads to be followed up", 600)
+    decided = Counter(
+        each.request_id for each in shop.said() if each.cause != "deadline" and each.lead_id not in raised
+    )
+    assert len(decided) == decided.total() == leads
+    shop.audited(hands)
     desk.stop()
 
 
