@@ -169,7 +169,9 @@ cdef class Kernel(Mailbox):
         cdef uint8_t origin
         cdef int place, visit_count = 0
         cdef Lead nothing
-        if at > lead.last_seen:
+        if not lead.events:
+            lead.first_seen = lead.last_seen = at
+        elif at > lead.last_seen:
             lead.last_seen = at
         elif at < lead.first_seen:
             lead.first_seen = at

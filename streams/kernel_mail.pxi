@@ -143,8 +143,8 @@ cdef class Mailbox(Book):
             return False
         if not read_memory(c, &other, &their_rest) or not read_lead(found, &lead):
             return False
-        # By other rules the lead may be hot already: Python says so first.
-        if lead.model != self._model or other.stage > lead.stage or lead.links_size % LINK_SIZE or not read_rest(lead.rest, &rest):
+        # By other rules the lead may be hot already: Python says so first; and what one with no event of its own is.
+        if not lead.events or not other.events or lead.model != self._model or other.stage > lead.stage or lead.links_size % LINK_SIZE or not read_rest(lead.rest, &rest):
             return False
         # As `streams.union.unite` does it.
         if not shift_line(&lead, max(lead.line, other.line)) or not shift_line(&other, lead.line):

@@ -259,7 +259,9 @@ class LeadFold:
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
             renewed = self._judge.renew(key, lead, as_of)
-            if at > lead.last_seen:
+            if not lead.events:  # whatever it had is another one's again
+                lead.first_seen = lead.last_seen = at
+            elif at > lead.last_seen:
                 lead.last_seen = at
             elif at < lead.first_seen:
                 lead.first_seen = at

@@ -139,14 +139,17 @@ def unite(lead: Lead, key: bytes, other: Lead, source: bytes, at: int, rules: Ru
     own = list(_events(lead))
     known = {event.id for event in own}
     new = [event._replace(origin=place_of.get(event.origin, 0)) for event in _events(other) if event.id not in known]
+    if not lead.events:
+        lead.first_seen, lead.last_seen = other.first_seen, other.last_seen
+    elif other.events:
+        lead.first_seen = min(lead.first_seen, other.first_seen)
+        lead.last_seen = max(lead.last_seen, other.last_seen)
     lead.events += other.events - (len(other.ids) // 8 - len(new))
     _write_events(lead, sorted([*own, *new], key=lambda event: event.at))
     for group, then in other.cleared.items():
         lead.cleared[group] = max(then, lead.cleared.get(group, 0))
     for channel, total in other.base.items():
         lead.base[channel] = lead.base.get(channel, 0) + total
-    lead.first_seen = min(lead.first_seen, other.first_seen)
-    lead.last_seen = max(lead.last_seen, other.last_seen)
     lead.as_of = max(lead.as_of, other.as_of)
     if (other.stage, -other.stage_since) > (lead.stage, -lead.stage_since):
         lead.stage, lead.stage_since = other.stage, other.stage_since

@@ -1,4 +1,4 @@
-"""How a lead can be reached after a merge, and after it is undone: what it gave itself stays its own."""
+"""What is known of a lead after a merge, and after it is undone: how it can be reached, and since when it is there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from streams.contact import reachable
 from tests.streams.harness import MONDAY
-from tests.streams.network import Network, Wish, id_of
+from tests.streams.network import Act, Network, Wish, id_of
 from tests.streams.test_identity_examples import act
 
 FIRST, SECOND, THIRD = sorted(("ana", "ben", "eva"), key=lambda name: id_of(f"u:{name}"))
@@ -52,3 +52,19 @@ def test_a_number_that_two_parts_gave_stays_while_one_of_them_does() -> None:
     network = Network().tell(act(0, FIRST), act(1, SECOND, phone=PHONE), act(2, THIRD, phone=PHONE))
     network.tell(MERGE, Wish(f"u:{THIRD}", f"u:{FIRST}", MONDAY + 11), PART)
     assert phones(network, FIRST) == [PHONE]
+
+
+@pytest.mark.parametrize("then", [act(5, FIRST), act(30, FIRST)])
+def test_whoever_has_nothing_left_begins_anew(then: Act) -> None:
+    """A survivor that nobody had seen gives back all that it has; its next event is its first, and its last."""
+    network = Network().tell(act(8, SECOND), act(9, SECOND), MERGE, PART)
+    assert network.lead(f"u:{FIRST}").events == 0
+    lead = network.tell(then).lead(f"u:{FIRST}")
+    assert (lead.events, lead.first_seen, lead.last_seen) == (1, then.at_s, then.at_s)
+
+
+def test_whoever_has_nothing_left_is_what_it_takes_in() -> None:
+    """The next lead that becomes a part of it was there since its own first event."""
+    network = Network().tell(act(1, SECOND), MERGE, PART, act(5, THIRD), act(6, THIRD))
+    lead = network.tell(Wish(f"u:{THIRD}", f"u:{FIRST}", MONDAY + 30)).lead(f"u:{FIRST}")
+    assert (lead.events, lead.first_seen, lead.last_seen) == (2, MONDAY + 5, MONDAY + 6)
