@@ -227,9 +227,9 @@ class LeadFold:
         if email is not None and len(email) > MOST_CHARACTERS:
             raise Undecodable("too_long", f"the e-mail has {len(email)} characters; {MOST_CHARACTERS} are taken")
         key = record.key or b""
-        lead = found = self._open.get(key) or self.state(key)
-        if not isinstance(lead, Lead):
-            lead = None
+        found = self._open.get(key) or self.state(key)
+        lead = found if isinstance(found, Lead) else None
+        if lead is None:
             if isinstance(found, Moved):
                 return self._moved(key, found, value, event_id, occurred_at)
             if not self._is_own(key, value):
@@ -259,12 +259,9 @@ class LeadFold:
         else:
             as_of = lead.as_of = max(at, self._now, lead.as_of)
             renewed = self._judge.renew(key, lead, as_of)
-            if not lead.events:  # whatever it had is another one's again
-                lead.first_seen = lead.last_seen = at
-            elif at > lead.last_seen:
-                lead.last_seen = at
-            elif at < lead.first_seen:
-                lead.first_seen = at
+            # Where nothing is left, whatever it had is another one's again.
+            lead.first_seen = min(at, lead.first_seen) if lead.events else at
+            lead.last_seen = max(at, lead.last_seen) if lead.events else at
         lead.events += 1
         origin = 0 if news is _NO_NEWS else self._forwarding.meet(key, lead, news, at)
         fell = add(lead, at, event_id, kind == "page_view", matched, asset, rules, origin)
