@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,6 +144,17 @@ async def preload(kafka: str, topic: str, parts: Mapping[int, Sequence[tuple[byt
 
 
 @contextlib.asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do something until the block ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
 async def first_seen(
     kafka: str, topic: str, times: dict[str, float], isolation: str = "read_committed"
 ) -> AsyncIterator[None]:
@@ -159,12 +170,8 @@ async def first_seen(
                 now = time.perf_counter()
                 times.setdefault((record.key or b"").decode(), now)
 
-        task = asyncio.create_task(read())
-        try:
+        async with meanwhile(read()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 class Usage(NamedTuple):

@@ -220,12 +220,10 @@ class _Measurement:
                 if owned and (lead := _LEAD.search(text)):
                     times.setdefault(lead[1], now)
 
-        task = asyncio.create_task(read())
         try:
-            yield
+            async with kit.meanwhile(read()):
+                yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             writer.close()
 
     async def _send(self) -> None:

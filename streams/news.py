@@ -37,8 +37,7 @@ def read_news(key: bytes, lead: Lead | None, identifiers: tuple[bytes, ...], kin
 
 
 def _is_new(lead: Lead | None, id: bytes) -> bool:
-    place = -1 if lead is None else links.find(lead.links, id)
-    if lead is None or place < 0:
+    if lead is None or (place := links.find(lead.links, id)) < 0:
         return True
     link = links.read(lead.links, place)
     return link.status == links.LOST or links.is_brought(link)

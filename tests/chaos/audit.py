@@ -34,7 +34,7 @@ from schemas.topics import physical
 from tests.oracle import desk, replay
 from tests.oracle.compare import compare_alert, compare_state
 from tests.oracle.findings import Findings
-from tests.oracle.linked import Letter, Linked, strength
+from tests.oracle.linked import Letter, Linked, suspects
 from tests.oracle.naive import Event, Model
 from tests.oracle.replay import Record, Told, event_of
 
@@ -102,20 +102,10 @@ class Verdict(Findings):
 
     def judge_suspicions(self) -> None:
         """Compare who is suspected to be one with who gave one address, as the leads that they are by now."""
-        wanted = {
-            (address, *sorted((self._home(address), self._home(claimant)), key=strength))
-            for address, claimants in self.claims.items()
-            for claimant in claimants
-            if self._home(address) != self._home(claimant)
-        }
+        wanted = suspects(self.homes, self.claims)
         self.counts["suspected"] += len(self.suspected)
         self.missing += [f"suspicion missing: {it}" for it in wanted - self.suspected]
         self.without_cause += [f"suspicion: {it}" for it in self.suspected - wanted]
-
-    def _home(self, key: str) -> str:
-        while key in self.homes:
-            key = self.homes[key]
-        return key
 
     def judge_people(self, people: Mapping[bytes, str]) -> None:
         """Compare who has which event with who did what: each event once, and one lead for each person."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -251,6 +251,25 @@ class Linked(Partition):
             told.changes.append(Change(offset, key, "stage", lead.stage, memory.stage, lead.as_of_s, points, None))
             lead.stage = memory.stage
         self._judge(offset, lead, None)
+
+
+def suspects(homes: Mapping[str, str], claims: Mapping[str, set[str]]) -> set[tuple[str, ...]]:
+    """Each claimed address with its owner and a lead that gave it though it was another's, as they are by now.
+
+    `homes`: where each key leads that is no lead's.
+    """
+
+    def home(key: str) -> str:
+        while key in homes:
+            key = homes[key]
+        return key
+
+    return {
+        (address, *sorted((home(address), home(claimant)), key=strength))
+        for address, claimants in claims.items()
+        for claimant in claimants
+        if home(address) != home(claimant)
+    }
 
 
 def departed(source: str, owner: str, stage: str, as_of_s: int, alerted_at: int, ids: Sequence[bytes]) -> Letter:

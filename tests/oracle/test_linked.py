@@ -12,7 +12,7 @@ from schemas.codec import decode
 from schemas.records import Engagement, LeadAlert, LeadDuplicate, LeadState, LeadTransition, Quarantined, Rejected
 from streams.contact import reachable
 from tests.oracle.compare import compare_alert, compare_state
-from tests.oracle.linked import Linked, strength
+from tests.oracle.linked import Linked, suspects
 from tests.oracle.replay import event_of, words
 from tests.streams.harness import SMALL, naive
 from tests.streams.network import Network
@@ -88,15 +88,5 @@ def test_both_suspect_the_same(seed: int, schedule: int) -> None:
     for it in network.said(LeadDuplicate):
         last[it.evidence_id, it.lead_id, it.other_id] = it.status
     homes = {key: address.to for oracle in told for key, address in oracle.addresses.items()}
-
-    def home(id: str) -> str:
-        return home(homes[id]) if id in homes else id
-
-    wanted = {
-        (address, *sorted((home(address), home(claimant)), key=strength))
-        for oracle in told
-        for address, claimants in oracle.claims.items()
-        for claimant in claimants
-        if home(address) != home(claimant)
-    }
-    assert {each for each, status in last.items() if status == "suspected"} == wanted
+    claims = {address: each for oracle in told for address, each in oracle.claims.items()}
+    assert {each for each, status in last.items() if status == "suspected"} == suspects(homes, claims)
